@@ -1,0 +1,61 @@
+"""Change and Plan: what an apply will do, why, and what takes it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    START = "start"
+    RESTART = "restart"
+    DELETE = "delete"
+    ENSURE = "ensure"  # cannot be observed before an earlier wave: looked at then, changed only if needed
+
+
+class Reversal(StrEnum):
+    RESTORE = "restore"  # a recorded manifest brings it back
+    FORWARD_ONLY = "forward-only"  # databases, contracts, chain state
+    EXTERNAL = "external"  # seen by others already: DNS, certificates issued
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One step of a plan; `wave` counts from 1, steps of one wave are applied together."""
+
+    target: str
+    resource: str
+    action: Action
+    reason: str
+    reversal: Reversal
+    wave: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    target: str
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownPlace:
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All changes of one environment with the digest that `apply --plan` must find again."""
+
+    environment: str
+    digest: str
+    changes: tuple[Change, ...]
+    unchanged: tuple[Unchanged, ...]
+    unknown: tuple[UnknownPlace, ...]
+
+    @property
+    def irreversible(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.reversal is not Reversal.RESTORE)

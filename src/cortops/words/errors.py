@@ -1,0 +1,145 @@
+"""The one exception tree. A class docstring is the cure: what the reader should do next.
+
+CortopsError                    exit 1
+├── BadInput                    exit 2
+│   ├── EnvironmentInvalid
+│   └── UnknownName
+├── Refused                     exit 1
+│   ├── PortTaken
+│   ├── LockHeld
+│   ├── PlanChanged
+│   ├── PermissionMissing
+│   └── SecretMissing
+├── ArtifactUnavailable         exit 1
+│   └── ArtifactDamaged
+├── StepFailed                  exit 1
+├── GateClosed                  exit 1
+├── ChainError                  exit 1
+│   ├── ChainUnreachable
+│   └── CallReverted
+└── StoreUnavailable            exit 1
+"""
+
+from __future__ import annotations
+
+
+class CortopsError(Exception):
+    """Read the sentence above; run the command again with --debug for the traceback."""
+
+    code = "error"
+    exit_status = 1
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", next: str = "") -> None:
+        """`what` went wrong, `where` (file:line, host, entity), `why`, and the `next` command; the class docstring is the default next."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.why = why
+        self.next = next or (type(self).__doc__ or "").strip()
+
+    def as_dict(self) -> dict[str, str]:
+        """The one JSON shape of an error, wherever cortops prints or serves one of its own."""
+        return {"code": self.code, "what": self.what, "where": self.where, "why": self.why, "next": self.next}
+
+
+class BadInput(CortopsError):
+    """Correct the input and run the same command again; nothing was changed."""
+
+    code = "bad_input"
+    exit_status = 2
+
+
+class EnvironmentInvalid(BadInput):
+    """Correct the environment file at the places named, then run: cortops validate FILE."""
+
+    code = "environment_invalid"
+
+
+class UnknownName(BadInput):
+    """Use one of the names listed, or declare the new one in the environment file."""
+
+    code = "unknown_name"
+
+
+class Refused(CortopsError):
+    """Nothing was changed; remove the reason named above and run the same command again."""
+
+    code = "refused"
+
+
+class PortTaken(Refused):
+    """Stop the other program, or shift every local port: cortops up --port-base 1000."""
+
+    code = "port_taken"
+
+
+class LockHeld(Refused):
+    """Wait until the other apply has finished, then run the same command again."""
+
+    code = "lock_held"
+
+
+class PlanChanged(Refused):
+    """Look at the new plan (cortops plan) and apply that one."""
+
+    code = "plan_changed"
+
+
+class PermissionMissing(Refused):
+    """Give this user the right named above, or choose a folder of your own with CORTOPS_DATA."""
+
+    code = "permission_missing"
+
+
+class SecretMissing(Refused):
+    """Set it with: cortops secrets set NAME."""
+
+    code = "secret_missing"
+
+
+class ArtifactUnavailable(CortopsError):
+    """Connect to the network once (later runs use the cache), or put the file into the cache by hand."""
+
+    code = "artifact_unavailable"
+
+
+class ArtifactDamaged(ArtifactUnavailable):
+    """Remove the damaged file named above; the next run fetches it again."""
+
+    code = "artifact_damaged"
+
+
+class StepFailed(CortopsError):
+    """Mend the reason named above and run the same command again: what is done stays done, the rest follows."""
+
+    code = "step_failed"
+
+
+class GateClosed(CortopsError):
+    """Read the log named above, then run the same command again."""
+
+    code = "gate_closed"
+
+
+class ChainError(CortopsError):
+    """See how the chain is: cortops status."""
+
+    code = "chain_error"
+
+
+class ChainUnreachable(ChainError):
+    """Start the chain (cortops up), or correct network.rpc in the environment file."""
+
+    code = "chain_unreachable"
+
+
+class CallReverted(ChainError):
+    """Read the reason the contract gave; cortops task show prints what the chain has recorded."""
+
+    code = "call_reverted"
+
+
+class StoreUnavailable(CortopsError):
+    """Check that the database named above is reachable and not full."""
+
+    code = "store_unavailable"

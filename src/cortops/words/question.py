@@ -1,0 +1,100 @@
+"""Question and Answer: what is asked of the world, and what came back. Asking is done by probes and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """Run a read-only sh `script` on `target`; the answer's status is its exit status, its body the output."""
+
+    id: str
+    target: str
+    script: str
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Ask `url` once. `connect_to` (host, port) goes there instead of where the name resolves; `ca_file` verifies TLS."""
+
+    id: str
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    connect_to: tuple[str, int] | None = None
+    ca_file: str = ""
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rpc:
+    """One JSON-RPC call; the answer's body is the JSON text of `result`, an RPC error is a status of 1 with its message."""
+
+    id: str
+    url: str
+    method: str
+    params: tuple[JSONValue, ...] = ()
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Shake hands with `host`:`port` as `server_name`; the body is JSON {"not_after": seconds, "names": [...]}."""
+
+    id: str
+    host: str
+    port: int
+    server_name: str
+    ca_file: str = ""
+    timeout_s: float = 5.0
+
+
+Question = Shell | Http | Rpc | Tls
+
+
+class Silence(StrEnum):
+    """Why there is no answer. `refused`, `reset` and `untrusted` speak of the other side; the rest may be our own eyes."""
+
+    REFUSED = "refused"
+    RESET = "reset"
+    UNTRUSTED = "untrusted"  # TLS: name, chain or date not valid
+    TIMEOUT = "timeout"
+    UNRESOLVED = "unresolved"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back: a protocol status (exit status, HTTP status, 0 for RPC result) and a body."""
+
+    question: str
+    at: float
+    elapsed_s: float
+    status: int
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace").strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """Nothing came back, and why."""
+
+    question: str
+    at: float
+    elapsed_s: float
+    silence: Silence
+    why: str
+
+
+Reply = Answer | NoAnswer
+Outcome = Literal["ok", "bad", "inconclusive"]

@@ -1,0 +1,145 @@
+"""Resource: one thing that should exist. Its driver is a target or the chain; how each kind is observed and made lives in deploy.kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cortops.words.entity import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Stands for a secret's value inside content; a spec, plan or manifest holds only this name."""
+
+    name: str
+
+
+Content = tuple[str | SecretRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resource:
+    """What every resource has.
+
+    place: the target's name, or `chain`, where its driver acts.
+    entity: whom it serves. because: where it is declared, for the plan's reason.
+    needs: keys of resources that must be there first (the plan's only source of order).
+    """
+
+    place: str
+    entity: Entity
+    because: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory(_Resource):
+    path: str
+    mode: int = 0o755
+    keep: bool = False  # holds data: never deleted by a plan
+
+    @property
+    def key(self) -> str:
+        return f"directory:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File(_Resource):
+    path: str
+    content: Content
+    mode: int = 0o644
+
+    @property
+    def key(self) -> str:
+        return f"file:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob(_Resource):
+    """A large file known by its hash; sent only where it is missing."""
+
+    path: str
+    release: str
+    sha256: str
+    size: int
+    mode: int = 0o644
+
+    @property
+    def key(self) -> str:
+        return f"blob:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(_Resource):
+    """A supervised program. Its unit, restart policy, owner and log are one thing.
+
+    restart_on: keys of files or blobs whose change restarts it. ports: TCP ports it listens on, checked free before the first start.
+    stop_timeout_s: after the stop signal it is killed. log_max_mib: the log is rotated at this size, `log_keep` old ones stay.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    directory: str
+    log_path: str
+    user: str = ""
+    owner: str = ""
+    ports: tuple[int, ...] = ()
+    restart_on: tuple[str, ...] = ()
+    stop_signal: str = "TERM"
+    stop_timeout_s: int = 10
+    log_max_mib: int = 20
+    log_keep: int = 3
+
+    @property
+    def key(self) -> str:
+        return f"service:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract(_Resource):
+    """A contract whose code must be exactly the artifact's, at the address that deployer, salt and init code give (CREATE2, EIP-1014)."""
+
+    name: str
+    rpc_url: str
+    address: str
+    init_code: str  # 0x…, constructor arguments included
+    code_hash: str  # keccak256 of the code expected on chain
+    signer: SecretRef
+
+    @property
+    def key(self) -> str:
+        return f"contract:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractState(_Resource):
+    """A value that a contract should hold: `read` must return `expect` (32-byte words, 0x…), and `write` makes it so."""
+
+    name: str
+    rpc_url: str
+    to: str
+    read: str  # calldata, 0x…
+    expect: str
+    write: str  # calldata, 0x…
+    signer: SecretRef
+
+    @property
+    def key(self) -> str:
+        return f"contract-state:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funded(_Resource):
+    """A wallet that holds at least `at_least_wei`; on a development chain it is topped up there, elsewhere only reported."""
+
+    name: str
+    rpc_url: str
+    address: str
+    at_least_wei: int
+
+    @property
+    def key(self) -> str:
+        return f"funded:{self.name}"
+
+
+Resource = Directory | File | Blob | Service | Contract | ContractState | Funded
