@@ -16,6 +16,8 @@ CortopsError                    exit 1
 ├── GateClosed                  exit 1
 ├── ChainError                  exit 1
 │   ├── ChainUnreachable
+│   ├── RpcRefused
+│   ├── NotMined
 │   └── CallReverted
 └── StoreUnavailable            exit 1
 """
@@ -131,6 +133,24 @@ class ChainUnreachable(ChainError):
     """Start the chain (cortops up), or correct network.rpc in the environment file."""
 
     code = "chain_unreachable"
+
+
+class RpcRefused(ChainError):
+    """Read the node's own message; another RPC endpoint may allow what this one refuses."""
+
+    code = "rpc_refused"
+
+    def __init__(self, what: str, *, rpc_code: int = 0, message: str = "", where: str = "", why: str = "", next: str = "") -> None:
+        """As CortopsError, with the node's own error code and message."""
+        super().__init__(what, where=where, why=why, next=next)
+        self.rpc_code = rpc_code
+        self.message = message
+
+
+class NotMined(ChainError):
+    """See whether the chain makes blocks (cortops status); the transaction may still be mined later."""
+
+    code = "not_mined"
 
 
 class CallReverted(ChainError):

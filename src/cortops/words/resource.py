@@ -31,6 +31,16 @@ class _Resource:
     because: str
     needs: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        """Kind and name, unique in its place: `file:/etc/x`."""
+        raise AssertionError("every kind names itself")
+
+    @property
+    def key(self) -> str:
+        """Place and id, unique in the environment: `h1 file:/etc/x`."""
+        return f"{self.place} {self.id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory(_Resource):
@@ -39,7 +49,7 @@ class Directory(_Resource):
     keep: bool = False  # holds data: never deleted by a plan
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"directory:{self.path}"
 
 
@@ -50,7 +60,7 @@ class File(_Resource):
     mode: int = 0o644
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"file:{self.path}"
 
 
@@ -65,7 +75,7 @@ class Blob(_Resource):
     mode: int = 0o644
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"blob:{self.path}"
 
 
@@ -91,7 +101,7 @@ class Service(_Resource):
     log_keep: int = 3
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"service:{self.name}"
 
 
@@ -107,7 +117,7 @@ class Contract(_Resource):
     signer: SecretRef
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"contract:{self.name}"
 
 
@@ -124,7 +134,7 @@ class ContractState(_Resource):
     signer: SecretRef
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"contract-state:{self.name}"
 
 
@@ -138,7 +148,7 @@ class Funded(_Resource):
     at_least_wei: int
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         return f"funded:{self.name}"
 
 

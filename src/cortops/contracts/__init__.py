@@ -1,0 +1,1 @@
+"""The on-chain modules: sources, compiled artifacts, JSON-RPC and a typed client. Protocol stand-ins of ours, never Cortensor's deployed contracts."""

@@ -1,0 +1,49 @@
+"""Artifact: one compiled contract as shipped; no compiler is needed at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from cortops.words.errors import UnknownName
+
+NAMES = ("node_registry", "session", "session_queue")
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What `build.py` wrote.
+
+    name: as in NAMES. abi: the JSON ABI. init_code: 0x…, without constructor arguments. runtime_code: 0x…, exactly the code on chain
+    (no immutables). code_hash: keccak256 of it. method_ids: {"ack(uint256,uint256)": "0xfaa073f8"}. event_topics: {"TaskAcked(uint256,
+    uint256,address)": "0x…" 32 bytes}. compiler: name and version. source_sha256: over all sources it was built from, in order of name.
+    """
+
+    name: str
+    abi: list[dict[str, Any]]
+    init_code: str
+    runtime_code: str
+    code_hash: str
+    method_ids: Mapping[str, str]
+    event_topics: Mapping[str, str]
+    compiler: str
+    source_sha256: str
+
+    def topic(self, event: str) -> str:
+        """The topic of the event of this name; UnknownName when there is none."""
+        for signature, topic in self.event_topics.items():
+            if signature.partition("(")[0] == event:
+                return topic
+        raise UnknownName(f"{self.name} has no event {event}")
+
+
+@lru_cache(maxsize=len(NAMES))
+def load(name: str) -> Artifact:
+    """One of NAMES -> its artifact (read once a process); UnknownName for any other."""
+    if name not in NAMES:
+        raise UnknownName(f"there is no contract {name!r}; there are {', '.join(NAMES)}")
+    text = (resources.files("cortops.contracts") / "artifacts" / f"{name}.json").read_bytes()
+    return msgspec.json.decode(text, type=Artifact)

@@ -1,0 +1,25 @@
+"""keccak-256, the hash of the chain (not SHA3-256 of FIPS 202)."""
+
+from __future__ import annotations
+
+from Crypto.Hash import keccak
+
+
+def keccak256(data: bytes) -> bytes:
+    """32 bytes. Source: the Keccak submission with the original padding, as Ethereum uses it."""
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def keccak_hex(data: bytes) -> str:
+    """As `keccak256`, written `0x` and 64 lower-case digits."""
+    return "0x" + keccak256(data).hex()
+
+
+def checksummed(address: bytes | str) -> str:
+    """20 bytes or 0x… of any case -> the mixed-case form. ValueError when it is not 20 bytes. Source: EIP-55."""
+    raw = bytes.fromhex(address.removeprefix("0x")) if isinstance(address, str) else address
+    if len(raw) != 20:
+        raise ValueError(f"an address has 20 bytes, this one {len(raw)}")
+    digits = raw.hex()
+    shade = keccak256(digits.encode()).hex()
+    return "0x" + "".join(digit.upper() if int(mask, 16) >= 8 else digit for digit, mask in zip(digits, shade, strict=False))

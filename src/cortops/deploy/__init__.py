@@ -1,0 +1,1 @@
+"""Observed x desired -> plan -> apply: drivers, lock, journal, manifests, waves, gate."""

@@ -1,0 +1,56 @@
+"""Questions asked, answers read, checks judged: the one mechanism behind the gate, `status`, and later monitor and runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cortops.words.clock import Clock
+from cortops.words.entity import Entity
+from cortops.words.errors import GateClosed
+from cortops.words.evidence import Check, Verdict
+from cortops.words.question import Question, Reply
+
+Ask = Callable[[Sequence[Question]], Awaitable[Mapping[str, Reply]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    check: Check
+    verdict: Verdict
+
+
+def judge(checks: Sequence[Check], replies: Mapping[str, Reply], now: float) -> tuple[Judged, ...]:
+    """Every check with its verdict over the replies."""
+    return tuple(Judged(check=check, verdict=check.judge(replies, now)) for check in checks)
+
+
+async def wait_until_well(
+    entities: Sequence[Entity],
+    checks: Sequence[Check],
+    questions: Sequence[Question],
+    ask: Ask,
+    clock: Clock,
+    *,
+    deadline_s: float,
+    every_s: float = 0.1,
+) -> None:
+    """Return when every check of `entities` is ok; GateClosed names what is not at the deadline. Only what these checks ask is asked."""
+    watched = [check for check in checks if check.entity in set(entities)]
+    asked = {name for check in watched for name in check.asks}
+    wanted = [question for question in questions if question.id in asked]
+    end = clock.monotonic() + deadline_s
+    while watched:
+        judged = judge(watched, await ask(wanted), clock.now())
+        ill = [item for item in judged if item.verdict.outcome != "ok"]
+        if not ill:
+            return
+        if clock.monotonic() >= end:
+            first = ill[0]
+            raise GateClosed(
+                f"{first.check.entity} is not well after {deadline_s:.0f} s: {first.verdict.text}",
+                where=str(first.check.entity),
+                why="; ".join(f"{item.check.entity} {item.check.name}: {item.verdict.text}" for item in ill[1:6]),
+                next=f"cortops logs {first.check.entity.name}",
+            )
+        await clock.sleep(every_s)

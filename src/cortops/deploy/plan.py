@@ -1,0 +1,211 @@
+"""Desired x observed -> Plan. Pure: the same values give the same plan and the same digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cortops.deploy.observed import Absent, Desired, Observed, Present, Unseen
+from cortops.words.change import Action, Change, Plan, Reversal, Unchanged, UnknownPlace
+from cortops.words.errors import BadInput
+from cortops.words.resource import Contract, ContractState, Directory, Funded, Resource, Service
+
+_FORWARD_ONLY = (Contract, ContractState, Funded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    action: Action | None  # None: nothing to do
+    reason: str
+
+
+def plan(
+    environment: str,
+    desired: Sequence[Desired],
+    observed: Mapping[str, Observed],
+    recorded: Sequence[Desired],
+    tool_version: str,
+) -> Plan:
+    """Compare what should exist with what was seen.
+
+    desired: in any order; `resource.needs` is the only source of order. observed: key -> what was seen, for desired and recorded alike.
+    recorded: what the last manifest left; what is no longer desired is deleted, unless it holds data or could not be seen.
+    Raises BadInput when two resources have one key, or needs are unknown or circular.
+    """
+    order = in_order([item.resource for item in desired])
+    by_key = {item.resource.key: item for item in desired}
+    decisions: dict[str, _Decision] = {}
+    for resource in order:
+        coming = any(need in decisions and decisions[need].action for need in _closure(resource, by_key))
+        decisions[resource.key] = _decide(by_key[resource.key], observed[resource.key], coming)
+    waves = _waves(order, decisions)
+    changes = [_change(resource, decisions[resource.key], waves[resource.key]) for resource in order if decisions[resource.key].action]
+    changes += _deletes(recorded, by_key, observed, after=max(waves.values(), default=0))
+    return Plan(
+        environment=environment,
+        digest=_digest(environment, tool_version, changes, [*desired, *recorded], observed),
+        changes=tuple(sorted(changes, key=lambda change: change.wave)),
+        unchanged=tuple(
+            Unchanged(target=resource.place, resource=resource.id, reason=decisions[resource.key].reason)
+            for resource in order
+            if not decisions[resource.key].action and not isinstance(observed[resource.key], Unseen)
+        ),
+        unknown=_unknown([*(item.resource for item in desired), *(item.resource for item in recorded)], observed),
+    )
+
+
+def in_order(resources: Iterable[Resource]) -> list[Resource]:
+    """Resources so that each stands after what it needs; otherwise in the order given. BadInput for doubles, unknown needs and circles."""
+    waiting: dict[str, Resource] = {}
+    for resource in resources:
+        if resource.key in waiting:
+            raise BadInput(f"{resource.key} is declared twice", where=f"{waiting[resource.key].because} and {resource.because}")
+        waiting[resource.key] = resource
+    done: dict[str, Resource] = {}
+
+    def place(resource: Resource, path: tuple[str, ...]) -> None:
+        if resource.key in done:
+            return
+        if resource.key in path:
+            raise BadInput(f"{' needs '.join((*path, resource.key))}: a circle", where=resource.because)
+        for need in resource.needs:
+            if need not in waiting:
+                raise BadInput(f"{resource.key} needs {need}, which is not declared", where=resource.because)
+            place(waiting[need], (*path, resource.key))
+        done[resource.key] = resource
+
+    for resource in waiting.values():
+        place(resource, ())
+    return list(done.values())
+
+
+def _closure(resource: Resource, by_key: Mapping[str, Desired]) -> set[str]:
+    found: set[str] = set()
+    open_ = list(resource.needs)
+    while open_:
+        key = open_.pop()
+        if key not in found:
+            found.add(key)
+            open_ += by_key[key].resource.needs
+    return found
+
+
+def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
+    """What to do about one resource; `coming`: something that it needs is changed by this plan."""
+    resource = desired.resource
+    if isinstance(seen, Unseen):
+        if coming:
+            return _Decision(Action.ENSURE, f"{seen.why}: looked at after what it needs, made only if missing ({resource.because})")
+        return _Decision(None, seen.why)
+    if isinstance(seen, Absent):
+        return _Decision(Action.CREATE, f"missing, declared at {resource.because}")
+    differences = _differences(desired.attributes, seen.attributes)
+    if not differences:
+        return _Decision(None, _well(resource))
+    if isinstance(resource, Service):
+        if set(differences) == {"running"}:
+            return _Decision(Action.START, "defined, but not running")
+        return _Decision(Action.RESTART, _told(differences))
+    return _Decision(Action.UPDATE, _told(differences))
+
+
+def _differences(desired: Mapping[str, str], seen: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    return {name: (seen.get(name, "none"), value) for name, value in desired.items() if seen.get(name) != value}
+
+
+def _told(differences: Mapping[str, tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in differences.items())
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 12 else value[:8] + "…"
+
+
+def _well(resource: Resource) -> str:
+    if isinstance(resource, Service):
+        return "running as declared"
+    if isinstance(resource, Directory):
+        return "there, with the declared mode"
+    if isinstance(resource, Contract):
+        return "code on chain is the artifact's"
+    if isinstance(resource, ContractState):
+        return "the contract holds this value"
+    if isinstance(resource, Funded):
+        return "holds enough"
+    return "content and mode as declared"
+
+
+def _waves(order: Sequence[Resource], decisions: Mapping[str, _Decision]) -> dict[str, int]:
+    """Key -> wave. What needs another place, or a service that must answer first, waits for the wave after it."""
+    waves: dict[str, int] = {}
+    kinds = {resource.key: resource for resource in order}
+    for resource in order:
+        earliest = 1 if decisions[resource.key].action else 0
+        for need in resource.needs:
+            gated = kinds[need].place != resource.place or isinstance(kinds[need], Service)
+            earliest = max(earliest, waves[need] + (1 if gated and decisions[resource.key].action and waves[need] else 0))
+        waves[resource.key] = earliest
+    return waves
+
+
+def _change(resource: Resource, decision: _Decision, wave: int) -> Change:
+    assert decision.action is not None
+    return Change(
+        target=resource.place,
+        resource=resource.id,
+        action=decision.action,
+        reason=decision.reason,
+        reversal=Reversal.FORWARD_ONLY if isinstance(resource, _FORWARD_ONLY) else Reversal.RESTORE,
+        wave=wave,
+    )
+
+
+def _deletes(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed: Mapping[str, Observed], after: int) -> list[Change]:
+    """What the last apply left and nobody declares any more, in the reverse of its order; chain state and data stay."""
+    gone = [item.resource for item in recorded if item.resource.key not in kept]
+    return [
+        Change(
+            target=resource.place,
+            resource=resource.id,
+            action=Action.DELETE,
+            reason=f"no longer declared (was {resource.because})",
+            reversal=Reversal.RESTORE,
+            wave=after + 1,
+        )
+        for resource in reversed(gone)
+        if isinstance(observed.get(resource.key), Present) and not isinstance(resource, _FORWARD_ONLY) and not _keeps_data(resource)
+    ]
+
+
+def _keeps_data(resource: Resource) -> bool:
+    return isinstance(resource, Directory) and resource.keep
+
+
+def _unknown(resources: Sequence[Resource], observed: Mapping[str, Observed]) -> tuple[UnknownPlace, ...]:
+    whys: dict[str, str] = {}
+    for resource in resources:
+        seen = observed.get(resource.key)
+        if isinstance(seen, Unseen):
+            whys.setdefault(resource.place, seen.why)
+    return tuple(UnknownPlace(target=place, why=why) for place, why in sorted(whys.items()))
+
+
+def _digest(
+    environment: str, tool_version: str, changes: Sequence[Change], items: Sequence[Desired], observed: Mapping[str, Observed]
+) -> str:
+    """Of the environment, the places, the compared attributes and the tool: what was not compared cannot make a plan stale."""
+    compared = {
+        item.resource.key: [item.resource.place, dict(item.attributes), _seen(item.attributes, observed.get(item.resource.key))]
+        for item in items
+    }
+    steps = [[change.target, change.resource, change.action, change.wave] for change in changes]
+    text = json.dumps([environment, tool_version, steps, compared], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _seen(compared: Mapping[str, str], seen: Observed | None) -> object:
+    if isinstance(seen, Present):
+        return {name: seen.attributes.get(name) for name in compared}
+    return type(seen).__name__

@@ -1,0 +1,1 @@
+"""What is declared: one YAML file -> typed frozen values with positions, all errors at once; and the graph of what depends on what."""

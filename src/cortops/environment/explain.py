@@ -1,0 +1,128 @@
+"""What pydantic says about a value -> a finding in the words of cortops."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable, quoted
+
+_WANTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "plain text",
+    "dict_type": "a block of keys",
+    "mapping_type": "a block of keys",
+    "model_type": "a block of keys",
+    "model_attributes_type": "a block of keys",
+    "tuple_type": "a list",
+}
+_BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+
+
+def explain(error: ValidationError, model: type[BaseModel], body: object, path: Path) -> Iterator[Finding]:
+    """Every error that `model` found in `body`, which stands at `path`."""
+    for detail in error.errors(include_url=False):
+        loc = tuple(step for step in detail["loc"] if step != "[key]")
+        owner, field = _owner(model, loc)
+        what, instead = _sentence(detail["type"], detail, owner, field, str(loc[-1]) if loc else "")
+        yield Finding((*path, *_in_file(loc, body)), what, instead)
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a section as they are written in the file."""
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _in_file(loc: Path, body: object) -> Path:
+    """pydantic's location without the steps that only the model has (a block that stands for `every` machine)."""
+    steps: list[int | str] = []
+    for index, step in enumerate(loc):
+        if isinstance(body, dict) and str(step) in body:
+            body = body[str(step)]
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            body = body[step]
+        elif index < len(loc) - 1:
+            continue
+        steps.append(step)
+    return tuple(steps)
+
+
+def _owner(model: type[BaseModel], loc: Path) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The section in which the last step of `loc` stands, and its field if there is one of that name."""
+    owner, field, inside = model, None, model
+    annotation: Any = model
+    for step in loc:
+        annotation = _plain(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            inside = annotation
+            owner, field = inside, next((info for name, info in inside.model_fields.items() if step in (info.alias, name)), None)
+            annotation = field.annotation if field is not None else None
+        else:
+            annotation = next((arg for arg in reversed(typing.get_args(annotation)) if arg is not Ellipsis), None)
+            field = None
+    return owner, field
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without Annotated and Optional."""
+    while True:
+        origin = typing.get_origin(annotation)
+        if origin is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif origin in (typing.Union, types.UnionType):
+            annotation = next(arg for arg in typing.get_args(annotation) if arg is not type(None))
+        else:
+            return annotation
+
+
+def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], field: FieldInfo | None, step: str) -> tuple[str, str]:
+    context, value = detail.get("ctx", {}), detail["input"]
+    if kind == "cortops":
+        return context["what"], context["instead"]
+    if kind == "missing":
+        return "is missing", _add(step, field)
+    if kind == "extra_forbidden":
+        known = known_keys(owner)
+        return "is not a key known here", did_you_mean(step, known, otherwise=f"Known here: {list_of(known, limit=20)}.")
+    if kind in _WANTED:
+        return f"is {quoted(value)}, not {_WANTED[kind]}", _write(field, _WANTED[kind])
+    if kind in _BOUNDS:
+        bound = context[_BOUNDS[kind]]
+        side = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}[_BOUNDS[kind]]
+        return f"is {quoted(value)}, out of range", f"Write {side} {bound}."
+    if kind == "literal_error":
+        return f"is {quoted(value)}", f"Write {context['expected']}.".replace("'", "").replace("True", "true")
+    if kind in ("string_pattern_mismatch", "string_too_short"):
+        return f"is {quoted(value)}, which is not of the right form", _write(field, "it as the reference page says")
+    if kind == "string_too_long":
+        return "is too long", f"Write at most {context['max_length']} characters."
+    if kind == "too_short":
+        return "is empty", _write(field, "at least one")
+    return f"is {quoted(value)}: {printable(str(detail['msg'])).lower()}", _write(field, "it as the reference page says")
+
+
+def _example(field: FieldInfo | None) -> str:
+    return str(field.examples[0]) if field is not None and field.examples else ""
+
+
+def _add(key: str, field: FieldInfo | None) -> str:
+    example, about = _example(field), (field.description or "") if field is not None else ""
+    return f"Add {key}: {example or '…'}" + (f" ({about.rstrip('.')})" if about and not example else "")
+
+
+def _write(field: FieldInfo | None, wanted: str) -> str:
+    if example := _example(field):
+        return f"Write for example: {example}"
+    about = (field.description or "").rstrip(".") if field is not None else ""
+    return f"Write {wanted}" + (f": {about}." if about else ".")

@@ -1,0 +1,53 @@
+"""Ask any set of questions at once: HTTP one by one, RPC in a batch per endpoint, shell in one run per target."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from cortops.probes.http import ask_http
+from cortops.probes.rpc import ask_rpc
+from cortops.probes.tls import ask_tls
+from cortops.protocol.http import HttpClient
+from cortops.words.clock import Clock
+from cortops.words.question import Http, Question, Reply, Rpc, Shell, Tls
+
+AT_ONCE_MAX = 64
+
+AskShell = Callable[[str, Sequence[Shell]], Awaitable[Mapping[str, Reply]]]
+
+
+async def ask(questions: Sequence[Question], client: HttpClient, ask_shell: AskShell, clock: Clock) -> dict[str, Reply]:
+    """Question id -> reply, for every question given; at most AT_ONCE_MAX fetches are under way together.
+
+    ask_shell: (target, its questions) -> replies, one round trip.
+    """
+    gate = asyncio.Semaphore(AT_ONCE_MAX)
+    endpoints: dict[str, list[Rpc]] = {}
+    targets: dict[str, list[Shell]] = {}
+    fetches: list[Awaitable[Mapping[str, Reply]]] = []
+    for question in questions:
+        match question:
+            case Rpc(url=url):
+                endpoints.setdefault(url, []).append(question)
+            case Shell(target=target):
+                targets.setdefault(target, []).append(question)
+            case Http():
+                fetches.append(_one(question, ask_http(question, client, clock)))
+            case Tls():
+                fetches.append(_one(question, ask_tls(question, clock)))
+    fetches += [ask_rpc(url, group, client, clock) for url, group in endpoints.items()]
+    fetches += [ask_shell(target, group) for target, group in targets.items()]
+
+    async def bounded(fetch: Awaitable[Mapping[str, Reply]]) -> Mapping[str, Reply]:
+        async with gate:
+            return await fetch
+
+    replies: dict[str, Reply] = {}
+    for found in await asyncio.gather(*(bounded(fetch) for fetch in fetches)):
+        replies |= found
+    return replies
+
+
+async def _one(question: Question, reply: Awaitable[Reply]) -> dict[str, Reply]:
+    return {question.id: await reply}

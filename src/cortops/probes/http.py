@@ -1,0 +1,35 @@
+"""Ask an HTTP question once."""
+
+from __future__ import annotations
+
+import ssl
+
+from cortops.protocol.http import HttpClient, HttpFailure
+from cortops.words.clock import Clock
+from cortops.words.question import Answer, Http, NoAnswer, Reply
+
+BODY_MAX_MIB = 1.0
+
+
+def trust(ca_file: str) -> ssl.SSLContext:
+    """A client context that trusts `ca_file` only, or the system's authorities when it is empty."""
+    return ssl.create_default_context(cafile=ca_file or None)
+
+
+async def ask_http(question: Http, client: HttpClient, clock: Clock) -> Reply:
+    """Http -> Answer with status and body (up to BODY_MAX_MIB), or NoAnswer. A CA file that cannot be read is silence of our own."""
+    at, begun = clock.now(), clock.monotonic()
+    try:
+        reply = await client.request(
+            question.method,
+            question.url,
+            headers=question.headers,
+            body=question.body,
+            timeout_s=question.timeout_s,
+            body_max_mib=BODY_MAX_MIB,
+            connect_to=question.connect_to,
+            tls=trust(question.ca_file) if question.url.startswith("https:") else None,
+        )
+    except HttpFailure as failure:
+        return NoAnswer(question=question.id, at=at, elapsed_s=clock.monotonic() - begun, silence=failure.silence, why=failure.what)
+    return Answer(question=question.id, at=at, elapsed_s=clock.monotonic() - begun, status=reply.status, body=reply.body)

@@ -1,0 +1,75 @@
+"""`GET /health` of a program: 200 when it is well, 503 with the reasons when it is not."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from cortops.words.errors import PortTaken
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a program is. `why` has one sentence a reason, empty when ok; `facts` are numbers and words beside it (head, in_flight, …)."""
+
+    status: Literal["ok", "degraded"]
+    why: tuple[str, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def judge(cls, why: tuple[str, ...], **facts: object) -> Health:
+        """ok when there is no reason against it."""
+        return cls(status="degraded" if why else "ok", why=why, facts=facts)
+
+    @property
+    def http_status(self) -> int:
+        return 200 if self.status == "ok" else 503
+
+    def as_json(self) -> bytes:
+        """`{"status", "why" (when degraded), fact…}`."""
+        return msgspec.json.encode({"status": self.status, **({"why": self.why} if self.why else {}), **self.facts})
+
+
+def health_handler(read: Callable[[], Health]) -> Handler:
+    """An aiohttp handler for programs that already have a server."""
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        health = read()
+        return web.Response(status=health.http_status, body=health.as_json(), content_type="application/json")
+
+    return handle
+
+
+@asynccontextmanager
+async def serve_health(ip: str, port: int, read: Callable[[], Health]) -> AsyncIterator[int]:
+    """Serve `/health` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
+    app = web.Application(client_max_size=1024)
+    app.router.add_get("/health", health_handler(read))
+    async with listening(app, ip, port) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def listening(app: web.Application, ip: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, ip, port)
+        try:
+            await site.start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
+            raise
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""Starts a foreign program so that it ends with its parent."""

@@ -1,0 +1,222 @@
+"""One HTTP/1.1 connection as the asking side sees it: bytes out, a parsed answer in, back-pressure, a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import cast
+
+import httptools
+
+from cortops.words.clock import Clock
+
+BUFFER_MAX = 64 * 1024  # body bytes held for a slow reader before the socket is no longer read
+
+
+class State(Enum):
+    """Where the connection is in its exchange."""
+
+    IDLE = "idle"
+    HEAD = "head"  # request sent, answer's head not complete
+    BODY = "body"
+    DONE = "done"
+    CLOSED = "closed"
+
+
+class Connection(asyncio.Protocol):
+    """One exchange at a time: `send`, `head`, `read` until b"", `rest`. Failures are OSErrors (TimeoutError when out of time)."""
+
+    def __init__(self, clock: Clock, header_max: int, lost: Callable[[Connection], None]) -> None:
+        self.state = State.IDLE
+        self.deadline = math.inf
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.answered = False  # a byte of the present answer has come
+        self.gone = asyncio.Event()
+        self._clock = clock
+        self._header_max = header_max
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: OSError | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._head_size = 0
+        self._paused = False
+        self._keep = False
+        self._bodiless = False
+        self._ends_at = math.inf
+        self._idle_timeout_s = math.inf
+
+    # The asking side.
+
+    @property
+    def is_free(self) -> bool:
+        """Open, and waiting for a request."""
+        return self.state is State.IDLE and self._transport is not None and not self._transport.is_closing()
+
+    def send(self, payload: bytes, *, ends_at: float, idle_timeout_s: float, bodiless: bool) -> None:
+        """Send a request; its answer must end before `ends_at` and never pause longer than `idle_timeout_s`."""
+        assert self.state is State.IDLE and self._transport is not None, "one request at a time"
+        self.state = State.HEAD
+        self.headers, self._head_size, self.answered = [], 0, False
+        self._keep, self._bodiless = False, bodiless
+        self._ends_at, self._idle_timeout_s = ends_at, idle_timeout_s
+        self._alive()
+        self._transport.write(payload)
+
+    async def head(self) -> None:
+        """Return when `status` and `headers` are there."""
+        while self.state is State.HEAD:
+            await self._more()
+        if self._failure is not None and not self._parts:
+            raise self._failure
+
+    async def read(self) -> bytes:
+        """The body that came since the last call, b"" at the end. What came before a failure is given before it is raised."""
+        while not self._parts:
+            if self.state is State.DONE:
+                return b""
+            if self._failure is not None:
+                raise self._failure
+            await self._more()
+        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._size = [], 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+            self._alive()
+        return data
+
+    def rest(self, idle_s: float) -> bool:
+        """Ready for another request? Then wait for it, `idle_s` at most."""
+        if self.state is not State.DONE or not self._keep or self._parts or self._transport is None or self._transport.is_closing():
+            return False
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        self.state = State.IDLE
+        self.deadline = self._clock.monotonic() + idle_s
+        return True
+
+    def abort(self) -> None:
+        """Close at once; whoever waits gets ConnectionAbortedError."""
+        self._fail(ConnectionAbortedError("the connection was closed"))
+
+    def expire(self) -> None:
+        """Deadlines: the time is over."""
+        self._fail(TimeoutError("no answer in time"))
+
+    async def _more(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _alive(self) -> None:
+        self.deadline = min(self._ends_at, self._clock.monotonic() + self._idle_timeout_s)
+
+    def _fail(self, error: OSError) -> None:
+        """The exchange ends here, with `error` unless its answer is complete. The first reason counts."""
+        if self.state is not State.DONE and self._failure is None:
+            self._failure = error
+        if self.state is not State.DONE:
+            self.state = State.CLOSED
+        self._keep = False
+        if self._transport is not None:
+            self._transport.abort()
+        self._wake()
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.state is not State.HEAD and self.state is not State.BODY:
+            self._fail(ConnectionResetError("the peer sent bytes that nobody asked for"))
+            return
+        assert self._parser is not None
+        self.answered = True
+        if self.state is State.HEAD:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(ConnectionResetError("the peer switched protocols unasked"))
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionResetError(f"the answer is not HTTP/1.1: {error}"))
+        if self.state is State.HEAD and self._head_size > self._header_max:
+            self._fail(ConnectionResetError(f"the answer's head is larger than {self._header_max // 1024} KiB"))
+        if self._size > BUFFER_MAX and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+            self.deadline = self._ends_at  # the silence is ours now
+        elif self.state is State.HEAD or self.state is State.BODY:
+            self._alive()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        if self.state is State.BODY and not self._is_framed():
+            self.state = State.DONE  # RFC 9112 6.3, rule 8: the body ends with the connection
+            self._wake()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.state is State.BODY and error is None and not self._is_framed():
+            self.state = State.DONE
+        broken = error if isinstance(error, OSError) else ConnectionResetError("the peer closed the connection before the answer's end")
+        self._fail(broken)
+        self._parser = None  # parser and protocol hold each other
+        self._transport = None
+        self._lost(self)
+        self.gone.set()
+
+    def _is_framed(self) -> bool:
+        return any(name == "content-length" or name == "transfer-encoding" for name, _ in self.headers)
+
+    # httptools' side.
+
+    def on_message_begin(self) -> None:
+        if self.state is State.DONE:  # a second answer to one request: nothing after it can be trusted
+            self._fail(ConnectionResetError("the peer answered twice"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.state is State.HEAD:  # trailers are not wanted
+            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        if self.state is not State.HEAD:
+            return
+        status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self.headers = []
+            return
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > self._header_max:
+            self._fail(ConnectionResetError(f"the answer's head is larger than {self._header_max // 1024} KiB"))
+            return
+        self.status = status
+        self.state = State.DONE if self._bodiless else State.BODY
+
+    def on_body(self, data: bytes) -> None:
+        if self.state is State.BODY:
+            self._parts.append(data)
+            self._size += len(data)
+
+    def on_message_complete(self) -> None:
+        if self.state is State.BODY:
+            self.state = State.DONE
+            assert self._parser is not None
+            self._keep = self._parser.should_keep_alive()  # true only in here

@@ -1,0 +1,322 @@
+"""One HTTP/1.1 client for everything that is asked over HTTP: keep-alive pool, limits, deadlines, failures as one value.
+
+Parsing is httptools'. RFC 9112 (messages, persistence), RFC 9110 (9.2.2: which methods may be repeated).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from cortops.protocol.connection import Connection
+from cortops.protocol.deadlines import Deadlines
+from cortops.words.clock import Clock
+from cortops.words.errors import BadInput, CortopsError
+from cortops.words.question import Silence
+
+POOL_IDLE_S = 15.0  # shorter than what servers keep (nginx, aiohttp: 75), so that a pooled connection is rarely a dead one
+REPEATABLE = frozenset({"GET", "HEAD"})
+
+Headers = Sequence[tuple[str, str]]
+
+
+class HttpFailure(CortopsError):
+    """Look at the other side: is it up, reachable and speaking HTTP there?"""
+
+    code = "http_failure"
+
+    def __init__(self, what: str, *, silence: Silence, sent: bool, where: str = "") -> None:
+        """`silence`: the kind of failure; `sent`: a byte of the request may have arrived, so the peer may have acted."""
+        super().__init__(what, where=where)
+        self.silence = silence
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """A whole answer; header names in lower case, in the order they came."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes = field(repr=False)
+
+    def header(self, name: str, default: str = "") -> str:
+        """The first value of header `name` (lower case)."""
+        return next((value for key, value in self.headers if key == name), default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where connections lead: only requests with an equal origin share them."""
+
+    host: str
+    port: int
+    connect_to: tuple[str, int]
+    tls: ssl.SSLContext | None
+
+
+@lru_cache(maxsize=1024)
+def split_url(url: str) -> tuple[bool, str, int, str, str]:
+    """http(s) URL -> (TLS?, host, port, Host header, request target). Raises BadInput."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadInput(f"not a URL: {url!r} ({error})") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
+        raise BadInput(f"not a http or https URL: {url!r}")
+    secure = parts.scheme == "https"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return secure, parts.hostname, port or (443 if secure else 80), parts.netloc.rpartition("@")[2], target
+
+
+def request_head(method: str, target: str, host: str, headers: Headers, body_length: int | None) -> bytes:
+    """The head of a request; Host and Content-Length are ours. Raises BadInput for a line break inside a header."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body_length is not None:
+        lines.append(f"Content-Length: {body_length}")
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+        raise BadInput("a request header holds a line break")
+    try:
+        return f"{text}\r\n\r\n".encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadInput("a request header is not Latin-1") from error
+
+
+class HttpClient:
+    """A keep-alive pool of HTTP/1.1 connections; made once in a composition root, `close`d at its end.
+
+    `idle_max_per_origin`: connections kept open without a request. A request on a kept connection that the peer had closed is
+    repeated once on a fresh one if it is a GET or HEAD, else it fails with `sent`. Failures are HttpFailure, a wrong URL BadInput.
+    """
+
+    def __init__(self, *, clock: Clock, idle_max_per_origin: int = 32, connect_timeout_s: float = 5.0, header_max_kib: int = 64) -> None:
+        self.clock = clock
+        self.deadlines = Deadlines(clock)
+        self._idle_max = idle_max_per_origin
+        self._connect_timeout_s = connect_timeout_s
+        self._header_max = header_max_kib * 1024
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._default_tls: ssl.SSLContext | None = None
+        self._closed = False
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers = (),
+        body: bytes = b"",
+        timeout_s: float,
+        body_max_mib: float = 16,
+        connect_to: tuple[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> HttpReply:
+        """Ask and read the whole answer within `timeout_s`; a body over `body_max_mib` is a failure."""
+        stream = HttpStream(self, method, url, headers, body, timeout_s, timeout_s, connect_to, tls)
+        async with stream:
+            parts, size, limit = [], 0, body_max_mib * 2**20
+            while chunk := await stream.read():
+                size += len(chunk)
+                if size > limit:
+                    raise stream.failure(f"the answer is larger than {body_max_mib:g} MiB", Silence.RESET)
+                parts.append(chunk)
+            return HttpReply(status=stream.status, headers=stream.headers, body=parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers = (),
+        body: bytes = b"",
+        timeout_s: float,
+        idle_timeout_s: float,
+        connect_to: tuple[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> AbstractAsyncContextManager[HttpStream]:
+        """Ask and read the answer as it comes: all within `timeout_s`, with no silence longer than `idle_timeout_s`.
+
+        Leaving the context before the end closes the connection, which is how a server learns that nobody reads any more.
+        """
+        return HttpStream(self, method, url, headers, body, timeout_s, idle_timeout_s, connect_to, tls)
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        self._closed = True
+        self.deadlines.close()
+        for connection in list(self._open):
+            connection.abort()
+        self._idle.clear()
+        for connection in list(self._open):  # the transports report their end in the next turns of the loop
+            await connection.gone.wait()
+
+    def origin(self, url: str, connect_to: tuple[str, int] | None, tls: ssl.SSLContext | None) -> Origin:
+        secure, host, port, _, _ = split_url(url)
+        if secure and tls is None:
+            tls = self._default_tls = self._default_tls or ssl.create_default_context()
+        return Origin(host=host, port=port, connect_to=connect_to or (host, port), tls=tls if secure else None)
+
+    def kept(self, origin: Origin) -> Connection | None:
+        """A kept connection, the youngest first: it is the least likely to be closed."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_free:
+                return connection
+        return None
+
+    async def connect(self, origin: Origin, timeout_s: float) -> Connection:
+        """A fresh connection; OSError (TimeoutError included) when there is none."""
+        if self._closed:
+            raise ConnectionAbortedError("this client is closed")
+        loop = asyncio.get_running_loop()
+        async with self.deadlines.within(min(timeout_s, self._connect_timeout_s)):
+            host, port = origin.connect_to
+            found = [info[4][0] for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)] if not _is_ip(host) else [host]
+            error: OSError | None = None
+            for address in dict.fromkeys(str(address) for address in found):
+                try:
+                    _, connection = await loop.create_connection(
+                        lambda: Connection(self.clock, self._header_max, lambda lost: self._lost(origin, lost)),
+                        address,
+                        port,
+                        ssl=origin.tls,
+                        server_hostname=origin.host if origin.tls else None,
+                    )
+                except OSError as cause:
+                    error = error or cause
+                    continue
+                self._open.add(connection)
+                self.deadlines.watch(connection)
+                return connection
+            raise error or OSError(f"{host} has no address")
+
+    def release(self, origin: Origin, connection: Connection) -> None:
+        """Keep the connection for the next request, or close it when its answer was not read to the end."""
+        idle = self._idle.setdefault(origin, deque())
+        if self._closed or not connection.rest(POOL_IDLE_S) or len(idle) >= self._idle_max:
+            connection.abort()
+            return
+        idle.append(connection)
+
+    def _lost(self, origin: Origin, connection: Connection) -> None:
+        self._open.discard(connection)
+        self.deadlines.forget(connection)
+        idle = self._idle.get(origin)
+        if idle and connection in idle:
+            idle.remove(connection)
+
+
+class HttpStream:
+    """One request and its answer as it comes: `status` and `headers`, then the body by `chunks()` or `read()`."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        timeout_s: float,
+        idle_timeout_s: float,
+        connect_to: tuple[str, int] | None,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        _, _, _, host, target = split_url(url)
+        length = len(body) if body or method in ("POST", "PUT", "PATCH") else None
+        self._payload = request_head(method, target, host, headers, length) + body
+        self._client = client
+        self._method = method
+        self._where = url.partition("?")[0]
+        self._origin = client.origin(url, connect_to, tls)
+        self._ends_at = client.clock.monotonic() + timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._connection: Connection | None = None
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+
+    async def __aenter__(self) -> HttpStream:
+        connection = self._client.kept(self._origin)
+        if connection is not None and not await self._ask(connection, kept=True):
+            connection = None
+        if connection is None:
+            connection = await self._connect()
+            await self._ask(connection, kept=False)
+        self.status, self.headers = connection.status, connection.headers
+        return self
+
+    async def __aexit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._client.release(self._origin, connection)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, what one read of the socket brought at a time. Raises HttpFailure when it breaks off."""
+        while chunk := await self.read():
+            yield chunk
+
+    async def read(self) -> bytes:
+        """The next part of the body, b"" at its end."""
+        assert self._connection is not None, "read inside the context only"
+        try:
+            return await self._connection.read()
+        except OSError as error:
+            raise self._failed(error, sent=True) from error
+
+    def failure(self, why: str, silence: Silence) -> HttpFailure:
+        return HttpFailure(f"{self._method} {self._where}: {why}", silence=silence, sent=True, where=self._where)
+
+    async def _connect(self) -> Connection:
+        try:
+            return await self._client.connect(self._origin, self._ends_at - self._client.clock.monotonic())
+        except OSError as error:
+            raise self._failed(error, sent=False) from error
+
+    async def _ask(self, connection: Connection, *, kept: bool) -> bool:
+        """Send and wait for the head; False if a kept connection proved dead and the request may be repeated."""
+        connection.send(self._payload, ends_at=self._ends_at, idle_timeout_s=self._idle_timeout_s, bodiless=self._method == "HEAD")
+        try:
+            await connection.head()
+        except OSError as error:
+            connection.abort()
+            if kept and not connection.answered and self._method in REPEATABLE and not isinstance(error, TimeoutError):
+                return False
+            raise self._failed(error, sent=True) from error
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        self._connection = connection
+        return True
+
+    def _failed(self, error: OSError, *, sent: bool) -> HttpFailure:
+        why = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+        return HttpFailure(f"{self._method} {self._where}: {why}", silence=silence_of(error), sent=sent, where=self._where)
+
+
+def silence_of(error: OSError) -> Silence:
+    """Which kind of silence an error of a socket means."""
+    if isinstance(error, ConnectionRefusedError):
+        return Silence.REFUSED
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Silence.UNTRUSTED
+    if isinstance(error, ConnectionError | ssl.SSLError):
+        return Silence.RESET
+    if isinstance(error, TimeoutError):
+        return Silence.TIMEOUT
+    return Silence.UNRESOLVED if isinstance(error, socket.gaierror) else Silence.LOST
+
+
+def _is_ip(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()

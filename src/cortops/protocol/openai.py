@@ -1,0 +1,248 @@
+"""OpenAI's wire shapes, as far as the gateway reads and writes them: chat requests, errors, models, replies, event streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+DONE = b"data: [DONE]\n\n"
+EVENT_MAX = 2**20  # bytes of one server-sent event; longer ones end the stream
+INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+
+
+class ApiError(Struct, frozen=True, kw_only=True):
+    """One error as clients see it: HTTP `status`, OpenAI's `type` and `code`, our words, and when to come again."""
+
+    status: int
+    code: str
+    message: str
+    type: str = "invalid_request_error"
+    param: str | None = None
+    retry_after_s: int | None = None
+
+    def body(self, request_id: str) -> bytes:
+        """The one JSON error shape: {"error": {message, type, code, param[, retry_after_s]}, "request_id"}."""
+        shown: dict[str, Any] = {"message": self.message, "type": self.type, "code": self.code, "param": self.param}
+        if self.retry_after_s is not None:
+            shown["retry_after_s"] = self.retry_after_s
+        return msgspec.json.encode({"error": shown, "request_id": request_id})
+
+    def event(self, request_id: str) -> bytes:
+        """The same as a server-sent event, for a stream that breaks after its head has been sent."""
+        return b"data: " + self.body(request_id) + b"\n\n"
+
+
+class _Message(Struct):
+    role: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _ChatBody(Struct):
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """What the gateway must know of a chat request; `body` is what the member gets."""
+
+    model: str
+    stream: bool
+    wants_usage: bool
+    body: bytes
+
+    def __repr__(self) -> str:  # the body is a prompt
+        return f"ChatRequest(model={self.model!r}, stream={self.stream})"
+
+
+_chat_decoder = msgspec.json.Decoder(_ChatBody)
+_fields_decoder = msgspec.json.Decoder(dict[str, Raw])
+
+
+def read_chat(body: bytes) -> ChatRequest | ApiError:
+    """The body of POST /v1/chat/completions, or why it is none.
+
+    Unknown fields are the member's business and pass untouched; a stream is asked for with its usage, which the gateway needs.
+    """
+    try:
+        chat = _chat_decoder.decode(body)
+        if chat.n not in (None, 1):
+            return ApiError(status=400, code="unsupported_value", message="n must be 1: a task has one answer", param="n")
+        wants_usage = chat.stream_options is not None and chat.stream_options.include_usage is True
+        if chat.stream and not wants_usage:
+            fields = _fields_decoder.decode(body)
+            fields["stream_options"] = INCLUDE_USAGE
+            body = msgspec.json.encode(fields)
+        return ChatRequest(model=chat.model, stream=chat.stream is True, wants_usage=wants_usage, body=body)
+    except msgspec.ValidationError as error:
+        words, _, place = str(error).partition(" - at `$")
+        field = place.strip("`").lstrip(".") or (re.findall(r"required field `(\w+)`", words) or [None])[0]
+        return ApiError(status=400, code="invalid_body", message=f"the body does not fit: {words}", param=field)
+    except (ValueError, RecursionError):
+        return ApiError(status=400, code="invalid_json", message="the body is not JSON")
+
+
+def models_page(aliases: Sequence[str], created: int) -> bytes:
+    """GET /v1/models. That a model is listed does not say that a member is free (facts B)."""
+    return msgspec.json.encode({"object": "list", "data": [_model(alias, created) for alias in aliases]})
+
+
+def model_page(alias: str, created: int) -> bytes:
+    """GET /v1/models/{id}."""
+    return msgspec.json.encode(_model(alias, created))
+
+
+def _model(alias: str, created: int) -> dict[str, Any]:
+    return {"id": alias, "object": "model", "created": created, "owned_by": "cortensor"}
+
+
+class Tokens(Struct, frozen=True):
+    """Tokens as a member counted them; 0 where it did not."""
+
+    prompt_tokens: Annotated[int, Meta(ge=0)] = 0
+    completion_tokens: Annotated[int, Meta(ge=0)] = 0
+
+
+def read_tokens(usage: object) -> Tokens:
+    """The `usage` of a reply; zeros for what is no usage."""
+    try:
+        return msgspec.convert(usage, Tokens)
+    except msgspec.ValidationError:
+        return Tokens()
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """A whole reply, ready for the client."""
+
+    body: bytes
+    tokens: Tokens
+
+
+def rewrite_reply(body: bytes, *, alias: str, public_id: str) -> Reply | None:
+    """A member's chat.completion under the alias and id that the client knows; None if it is no reply (an error, no JSON)."""
+    try:
+        reply = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
+        return None
+    reply["id"], reply["model"] = public_id, alias
+    return Reply(body=msgspec.json.encode(reply), tokens=read_tokens(reply.get("usage")))
+
+
+def read_error(body: bytes) -> tuple[str, str]:
+    """(message, code) of an error body in any shape seen (facts A.4: JSON or plain text); empty where it says nothing."""
+    try:
+        found = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, str):
+        return error[:500], ""
+    if not isinstance(error, dict):
+        return "", ""
+    message, code = error.get("message"), error.get("code")
+    return (message[:500] if isinstance(message, str) else ""), (code[:64] if isinstance(code, str) else "")
+
+
+class StreamBroken(ValueError):
+    """The member's stream is not what it should be."""
+
+
+class StreamRewriter:
+    """A member's event stream under the alias and id that the client knows, a socket read at a time.
+
+    `feed(bytes)` gives the bytes to pass on: whole events only, `[DONE]` kept back (usage is written first). Most reads are
+    rewritten without parsing: inside a JSON string every quote is escaped, so `"id":"<id>"` can only be a key with its value.
+    """
+
+    def __init__(self, *, alias: str, public_id: str, wants_usage: bool) -> None:
+        self.tokens = Tokens()
+        self.done = False  # [DONE] was seen
+        self.spoke = False  # an event with a choice was seen
+        self.error: tuple[str, str] | None = None  # (message, code) of an error event
+        self._alias = alias
+        self._public_id = public_id
+        self._wants_usage = wants_usage
+        self._tail = b""
+        self._known: tuple[bytes, bytes, bytes, bytes] | None = None  # id and model as the member writes them, as we do
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises StreamBroken for an event that is too long or no JSON."""
+        block = self._tail + data if self._tail else data
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n")
+        end = block.rfind(b"\n\n") + 2
+        if end == 1:
+            end = 0
+        self._tail = block[end:]
+        if len(self._tail) > EVENT_MAX:
+            raise StreamBroken("an event is too long")
+        block = block[:end]
+        if not block or self.done:
+            return b""
+        return self._replace(block) or b"".join([self._event(event) for event in block.split(b"\n\n") if event.strip()])
+
+    def _replace(self, block: bytes) -> bytes:
+        """The block with id and model replaced, b"" if that may not be enough."""
+        if self._known is None:
+            return b""
+        their_id, our_id, their_model, our_model = self._known
+        events = block.count(b"data: ")
+        if events != block.count(their_id) or events != block.count(their_model) or events != block.count(b"\n\n"):
+            return b""
+        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block:
+            return b""
+        return block.replace(their_id, our_id).replace(their_model, our_model)
+
+    def _event(self, event: bytes) -> bytes:
+        """One event, parsed; b"" if the client does not get it."""
+        lines = [line for line in event.split(b"\n") if line.startswith(b"data:")]
+        if not lines:
+            return event + b"\n\n"  # a comment that keeps the connection open
+        data = b"\n".join([line[5:].removeprefix(b" ") for line in lines])
+        if data.strip() == b"[DONE]":
+            self.done = True
+        if self.done:
+            return b""
+        try:
+            chunk = msgspec.json.decode(data)
+        except (ValueError, RecursionError) as error:
+            raise StreamBroken("an event is not JSON") from error
+        if not isinstance(chunk, dict):
+            raise StreamBroken("an event is no object")
+        if chunk.get("error") is not None:
+            self.error = read_error(data)
+            return b""
+        if isinstance(chunk.get("usage"), dict):
+            self.tokens = read_tokens(chunk["usage"])
+            if not self._wants_usage:
+                if not chunk.get("choices"):
+                    return b""
+                del chunk["usage"]
+        self.spoke = self.spoke or bool(chunk.get("choices"))
+        if self._known is None:
+            self._learn(chunk, data)
+        chunk["id"], chunk["model"] = self._public_id, self._alias
+        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+    def _learn(self, chunk: dict[str, Any], data: bytes) -> None:
+        """How this member writes id and model, if it is the plain way and both are told apart from all else."""
+        their_id, their_model = chunk.get("id"), chunk.get("model")
+        if not isinstance(their_id, str) or not isinstance(their_model, str) or not their_id:
+            return
+        needles = b'"id":' + msgspec.json.encode(their_id), b'"model":' + msgspec.json.encode(their_model)
+        if data.count(needles[0]) == 1 and data.count(needles[1]) == 1:
+            ours = b'"id":' + msgspec.json.encode(self._public_id), b'"model":' + msgspec.json.encode(self._alias)
+            self._known = needles[0], ours[0], needles[1], ours[1]

@@ -1,0 +1,61 @@
+"""Readings that many checks share: pure functions from replies to verdicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from cortops.words.evidence import Judge, Verdict
+from cortops.words.question import Answer, JSONValue, NoAnswer, Reply, Silence
+
+_SPEAKS_OF_THE_OTHER_SIDE = (Silence.REFUSED, Silence.RESET, Silence.UNTRUSTED, Silence.TIMEOUT)
+
+
+def ok(text: str) -> Verdict:
+    return Verdict(outcome="ok", text=text)
+
+
+def bad(text: str) -> Verdict:
+    return Verdict(outcome="bad", text=text)
+
+
+def inconclusive(text: str) -> Verdict:
+    return Verdict(outcome="inconclusive", text=text)
+
+
+def silent(reply: NoAnswer) -> Verdict:
+    """No answer is bad where the other side refused, reset or kept silent; where our own eyes failed it says nothing."""
+    return (bad if reply.silence in _SPEAKS_OF_THE_OTHER_SIDE else inconclusive)(reply.why)
+
+
+def reply_of(replies: Mapping[str, Reply], question: str) -> Answer | Verdict:
+    """The answer to a question, or the verdict that its absence gives."""
+    reply = replies.get(question)
+    if reply is None:
+        return inconclusive("was not asked")
+    return silent(reply) if isinstance(reply, NoAnswer) else reply
+
+
+def json_of(answer: Answer) -> dict[str, JSONValue]:
+    """An answer's body as a JSON object; {} for anything else, so that a reading may ask for fields without care."""
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def healthy(question: str, said: str = "answers and is well") -> Judge:
+    """Judge of a `/health` or `/status` route: 200 is ok, 503 is bad with the reasons it gives."""
+
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, question)
+        if isinstance(answer, Verdict):
+            return answer
+        if answer.status == 200:
+            return ok(said)
+        why = json_of(answer).get("why") or json_of(answer).get("error") or answer.text[:200]
+        reasons = "; ".join(str(item) for item in why) if isinstance(why, list) else str(why)
+        return bad(f"answers {answer.status}: {reasons}")
+
+    return judge

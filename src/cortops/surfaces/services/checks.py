@@ -1,0 +1,34 @@
+"""Is a declared service running?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cortops.surfaces.readings import bad, inconclusive, ok, reply_of
+from cortops.surfaces.services import facts
+from cortops.words.entity import Entity
+from cortops.words.evidence import Check, Verdict
+from cortops.words.question import Reply
+
+
+def running(entity: Entity, service: str, host: str, owner: str) -> Check:
+    """The service manager of `host` runs `service`."""
+    asked = facts.question_id(host)
+
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, asked)
+        if isinstance(answer, Verdict):
+            return answer
+        states = facts.read(answer.text)
+        if not states:
+            return bad(f"the service manager of {host} does not run") if "refused" in answer.text or "no such file" in answer.text else (
+                inconclusive(f"the service manager of {host} said: {answer.text[:120] or 'nothing'}")
+            )
+        state = states.get(service)
+        if state is None:
+            return bad(f"{host} knows no service {service}")
+        if state.state != "RUNNING":
+            return bad(f"{state.state.lower()} on {host}: {state.rest or 'no reason given'}")
+        return ok(f"runs as pid {state.pid} for {state.uptime_s} s")
+
+    return Check(entity=entity, name="process", asks=(asked,), judge=judge, owner=owner)

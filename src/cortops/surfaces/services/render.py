@@ -1,0 +1,44 @@
+"""A supervised program of ours or of others, as one Service value."""
+
+from __future__ import annotations
+
+from cortops.surfaces.site import HostSite
+from cortops.words.entity import Entity
+from cortops.words.resource import Resource, Service
+
+
+def own_program(host: HostSite, module: str, settings_file: str) -> tuple[str, ...]:
+    """The argument line of one of our programs: it gets one file, and asks for a parent-death signal itself."""
+    return (host.python, "-m", f"cortops.programs.{module}", settings_file)
+
+
+def foreign_program(host: HostSite, *argv: str) -> tuple[str, ...]:
+    """The argument line of a program that does not ask for a parent-death signal itself."""
+    return (host.python, "-m", "cortops.programs.leash", *argv)
+
+
+def service(
+    host: HostSite,
+    entity: Entity,
+    argv: tuple[str, ...],
+    *,
+    owner: str,
+    because: str,
+    inputs: tuple[Resource, ...],
+    ports: tuple[int, ...],
+    needs: tuple[str, ...] = (),
+) -> Service:
+    """`entity`'s program on `host`, restarted when one of its `inputs` changes; it needs them, its log folder, and `needs`."""
+    return Service(
+        place=host.name,
+        entity=entity,
+        because=because,
+        needs=(*(item.key for item in inputs), host.folder_key(f"{host.root}/log"), host.folder_key(f"{host.root}/run"), *needs),
+        name=entity.name,
+        argv=argv,
+        directory=host.root,
+        log_path=host.log_file(entity.name),
+        owner=owner,
+        ports=ports,
+        restart_on=tuple(item.key for item in inputs),
+    )

@@ -1,0 +1,61 @@
+"""Where things stand on each host, and what is public of the secrets: the two things a render needs beside the environment file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cortops.words.entity import Entity
+from cortops.words.resource import Directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSite:
+    """One host as renders see it.
+
+    root: the folder that holds all that cortops puts there. python: the interpreter that runs our programs.
+    nginx: the proxy's program. machine: processor name as `uname -m` gives it. user: who runs the services.
+    """
+
+    name: str
+    root: str
+    python: str
+    nginx: str
+    machine: str
+    user: str
+
+    @property
+    def supervisor_conf(self) -> str:
+        return f"{self.root}/etc/supervisor/supervisord.conf"
+
+    def env_file(self, name: str) -> str:
+        return f"{self.root}/etc/{name}.env"
+
+    def log_file(self, name: str) -> str:
+        return f"{self.root}/log/{name}.log"
+
+    def data(self, name: str) -> str:
+        return f"{self.root}/data/{name}"
+
+    def blob(self, release: str, sha256: str) -> str:
+        """Content-addressed: another version is another file, so a running program never loses its own."""
+        return f"{self.root}/blobs/{release}-{sha256[:16]}"
+
+    def folder(self, path: str, because: str = "hosts", *, mode: int = 0o755, keep: bool = False) -> Directory:
+        """A folder below the root; it needs its parent."""
+        parent = path.rsplit("/", 1)[0]
+        needs = () if path == self.root else (self.folder_key(parent),)
+        return Directory(
+            place=self.name, entity=Entity("host", self.name), because=because, needs=needs, path=path, mode=mode, keep=keep
+        )
+
+    def folder_key(self, path: str) -> str:
+        return f"{self.name} directory:{path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """All hosts, and secret name -> public part (a wallet's address, a certificate)."""
+
+    hosts: Mapping[str, HostSite]
+    public: Mapping[str, str]

@@ -1,0 +1,53 @@
+"""Shell questions to one target: all of them in one run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from cortops.targets.target import Exited, Line, Lost, Target, TimedOut
+from cortops.words.clock import Clock
+from cortops.words.question import Answer, NoAnswer, Reply, Shell, Silence
+
+_MARK = "#cortops-answer"
+
+
+async def _no_data() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def program(questions: Sequence[Shell]) -> str:
+    """One sh text that runs each script in its own subshell and marks where its output ends and with which status."""
+    parts = []
+    for number, question in enumerate(questions):
+        parts.append(f"(\n{question.script}\n) </dev/null 2>&1; printf '\\n{_MARK} {number} %s\\n' $?\n")
+    return "".join(parts)
+
+
+async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) -> dict[str, Reply]:
+    """Question id -> reply. A target that is lost or late leaves the questions without a mark unanswered."""
+    at, begun = clock.now(), clock.monotonic()
+    replies: dict[str, Reply] = {}
+    lines: list[str] = []
+    silence, why = Silence.LOST, f"{target.name} ended early"
+    async for event in target.run(program(questions), _no_data(), max(question.timeout_s for question in questions)):
+        match event:
+            case Line(stream="out", text=text) if text.startswith(_MARK):
+                number, status = (int(part) for part in text.removeprefix(_MARK).split())
+                body = "\n".join(lines).encode()
+                name = questions[number].id
+                replies[name] = Answer(question=name, at=at, elapsed_s=clock.monotonic() - begun, status=status, body=body)
+                lines = []
+            case Line(text=text):
+                lines.append(text)
+            case TimedOut(after_s=after_s):
+                silence, why = Silence.TIMEOUT, f"{target.name} did not answer within {after_s:g} s"
+            case Lost(why=reason):
+                silence, why = Silence.LOST, reason
+            case Exited():
+                pass
+    for question in questions:
+        if question.id not in replies:
+            elapsed = clock.monotonic() - begun
+            replies[question.id] = NoAnswer(question=question.id, at=at, elapsed_s=elapsed, silence=silence, why=why)
+    return replies

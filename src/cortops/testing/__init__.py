@@ -1,0 +1,1 @@
+"""Shipped fakes and harnesses; may import all, nothing imports it."""
