@@ -1,1 +1,4 @@
-"""The on-chain modules: sources, compiled artifacts, JSON-RPC and a typed client. Protocol stand-ins of ours, never Cortensor's deployed contracts."""
+"""The on-chain modules: sources, compiled artifacts, JSON-RPC and a typed client.
+
+The contracts are protocol stand-ins of ours, never Cortensor's deployed contracts.
+"""

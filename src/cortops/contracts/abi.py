@@ -31,7 +31,7 @@ class Event:
 
 
 def encode_call(artifact: Artifact, function: str, *args: object) -> str:
-    """Name (or full signature) and its arguments -> calldata 0x…; UnknownName for another name, ValueError for arguments that do not fit."""
+    """Name (or full signature) and its arguments -> calldata 0x…; UnknownName for other names, ValueError if arguments do not fit."""
     from eth_abi.abi import encode
     from eth_abi.exceptions import EncodingError
 
@@ -40,7 +40,9 @@ def encode_call(artifact: Artifact, function: str, *args: object) -> str:
     if len(types) != len(args):
         raise ValueError(f"{function} takes {len(types)} arguments, got {len(args)}")
     try:
-        return artifact.method_ids[_signature(entry)] + encode(types, [_plain(kind, arg) for kind, arg in zip(types, args, strict=True)]).hex()
+        return (
+            artifact.method_ids[signature(entry)] + encode(types, [_plain(kind, arg) for kind, arg in zip(types, args, strict=True)]).hex()
+        )
     except EncodingError as error:
         raise ValueError(f"{function}: {error}") from error
 
@@ -57,7 +59,7 @@ def encode_constructor(artifact: Artifact, *args: object) -> str:
 
 
 def decode_result(artifact: Artifact, function: str, data: str) -> tuple[Any, ...]:
-    """What a call returned (0x…) -> its values in order, structs as tuples. ChainError when it is not of that shape (no contract there?)."""
+    """What a call returned (0x…) -> its values in order, structs as tuples. ChainError when it is of another shape."""
     types = _types(_function(artifact, function)["outputs"])
     return _decode(types, data, f"{artifact.name}.{function}")
 
@@ -109,6 +111,11 @@ def static_call(artifact: Artifact, signature: str, *values: int | str | bool) -
     return artifact.method_ids[signature] + "".join(word(value) for value in values)
 
 
+def unreadable(where: str, why: str) -> ChainError:
+    """An answer that is not of the ABI's shape: most often there is no contract, or another one, at the address."""
+    return ChainError(f"{where} answered in another shape than its ABI", why=why, next="Verify the contract's address and code.")
+
+
 def _decode(types: Sequence[str], data: str, where: str) -> tuple[Any, ...]:
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
@@ -116,7 +123,7 @@ def _decode(types: Sequence[str], data: str, where: str) -> tuple[Any, ...]:
     try:
         values = decode(types, bytes.fromhex(data.removeprefix("0x")))
     except (DecodingError, OverflowError, UnicodeDecodeError) as error:
-        raise ChainError(f"{where} answered in another shape than its ABI", why=str(error), next="verify the contract's code and address") from error
+        raise unreadable(where, str(error)) from error
     return tuple(_readable(kind, value) for kind, value in zip(types, values, strict=True))
 
 
@@ -160,7 +167,8 @@ def _type(item: Mapping[str, Any]) -> str:
     return "(" + ",".join(_types(item["components"])) + ")" + kind.removeprefix("tuple")
 
 
-def _signature(entry: Mapping[str, Any]) -> str:
+def signature(entry: Mapping[str, Any]) -> str:
+    """`name(type,type)` of an ABI entry."""
     return f"{entry['name']}({','.join(_types(entry['inputs']))})"
 
 
@@ -168,7 +176,7 @@ def _function(artifact: Artifact, name: str) -> dict[str, Any]:
     bare, paren, _ = name.partition("(")
     found = [item for item in artifact.abi if item["type"] == "function" and item["name"] == bare]
     if paren:
-        found = [item for item in found if _signature(item) == name]
+        found = [item for item in found if signature(item) == name]
     if not found:
         raise UnknownName(f"{artifact.name} has no function {name}")
     return found[0]
@@ -176,4 +184,4 @@ def _function(artifact: Artifact, name: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _events(artifact: Artifact) -> Mapping[str, dict[str, Any]]:
-    return {artifact.event_topics[_signature(item)]: item for item in artifact.abi if item["type"] == "event"}
+    return {artifact.event_topics[signature(item)]: item for item in artifact.abi if item["type"] == "event"}

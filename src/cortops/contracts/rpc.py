@@ -10,6 +10,7 @@ import msgspec
 from cortops.contracts.revert import reason_of
 from cortops.protocol.http import HttpClient, HttpFailure
 from cortops.words.errors import CallReverted, ChainError, ChainUnreachable, RpcRefused
+from cortops.words.question import Silence
 
 BATCH_CALLS_MAX = 100  # in one request; longer batches are sent as several
 BODY_MAX_MIB = 64  # a page of logs with 32 KiB texts is large
@@ -39,14 +40,14 @@ class RpcClient:
         self._timeout_s = timeout_s
 
     async def call(self, method: str, *params: object) -> Any:
-        """The `result`. Raises ChainUnreachable (no usable answer), CallReverted (with the contract's reason), RpcRefused (any other error)."""
+        """The `result`. Raises ChainUnreachable (no usable answer), CallReverted (`why` is the contract's reason), RpcRefused."""
         reply = (await self._ask([(method, params)]))[0]
         if isinstance(reply, ChainError):
             raise reply
         return reply
 
     async def batch(self, calls: Sequence[RpcCall]) -> list[Any]:
-        """Results in the order of the calls; a call that failed has its CallReverted or RpcRefused there as a value. Raises ChainUnreachable."""
+        """Results in the order of the calls; one that failed has its CallReverted or RpcRefused there as a value. Raises ChainUnreachable."""
         answers: list[Any] = []
         for start in range(0, len(calls), BATCH_CALLS_MAX):
             answers += await self._ask(calls[start : start + BATCH_CALLS_MAX])
@@ -65,20 +66,31 @@ class RpcClient:
         # A single call goes without the array: some public endpoints refuse batches.
         body = msgspec.json.encode(requests if len(requests) > 1 else requests[0])
         headers = (("content-type", "application/json"),)
-        try:
-            reply = await self._http.request(
-                "POST", self.url, headers=headers, body=body, timeout_s=self._timeout_s, body_max_mib=BODY_MAX_MIB
-            )
-        except HttpFailure as error:
-            raise ChainUnreachable(f"no answer from the chain at {self.url}: {error.what}", where=self.url, why=error.silence) from error
-        return _results(reply.status, reply.body, len(requests), self.url, calls)
+        # An eth_ call may be made twice (a raw transaction too: it is the same one), so an ended keep-alive connection costs nothing.
+        attempts = 2 if all(method.startswith("eth_") for method, _ in calls) else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                reply = await self._http.request(
+                    "POST", self.url, headers=headers, body=body, timeout_s=self._timeout_s, body_max_mib=BODY_MAX_MIB
+                )
+            except HttpFailure as error:
+                if attempt < attempts and error.silence is Silence.RESET:
+                    continue
+                raise ChainUnreachable(
+                    f"no answer from the chain at {self.url}: {error.what}", where=self.url, why=error.silence
+                ) from error
+            return _results(reply.status, reply.body, self.url, calls)
+        raise AssertionError("the loop returns or raises")
 
 
-def _results(status: int, body: bytes, count: int, url: str, calls: Sequence[RpcCall]) -> list[Any]:
+def _results(status: int, body: bytes, url: str, calls: Sequence[RpcCall]) -> list[Any]:
+    count = len(calls)
     try:
         decoded = msgspec.json.decode(body, type=list[_Reply] | _Reply)
     except msgspec.DecodeError as error:
-        raise ChainUnreachable(f"{url} answered HTTP {status} without JSON-RPC", where=url, why=body[:120].decode("utf-8", "replace")) from error
+        raise ChainUnreachable(
+            f"{url} answered HTTP {status} without JSON-RPC", where=url, why=body[:120].decode("utf-8", "replace")
+        ) from error
     replies = {reply.id: reply for reply in (decoded if isinstance(decoded, list) else [decoded])}
     if None in replies and replies[None].error is not None:  # the request as a whole was refused, for example a batch too large
         raise _failure("request", replies[None].error, url)

@@ -84,7 +84,7 @@ class Sender:
                 await self._rpc.call("eth_sendRawTransaction", raw)
             except RpcRefused as error:
                 why = error.message.lower()
-                if not any(words in why for words in _KNOWN_WORDS):
+                if not (any(words in why for words in _KNOWN_WORDS) or await self._is_known(tx)):
                     self.resync()
                     if attempt < SEND_ATTEMPTS_MAX and any(words in why for words in _NONCE_WORDS):
                         continue
@@ -95,6 +95,10 @@ class Sender:
             self._nonce = (self._nonce or 0) + 1
             return tx
         raise AssertionError("the loop returns or raises")
+
+    async def _is_known(self, tx: str) -> bool:
+        """A send that the RPC client repeated may be refused because its first copy was taken, or mined already."""
+        return await self._rpc.call("eth_getTransactionByHash", tx) is not None
 
     async def _estimate(self, what: Mapping[str, Any]) -> int:
         call = {"from": self.address, "to": what["to"], "data": what["data"], "value": hex(what["value"])}

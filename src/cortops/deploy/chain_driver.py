@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cortops.contracts import create2
+from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.rpc import RpcClient
 from cortops.contracts.sender import Sender
-from cortops.contracts.wallet import Wallet, keccak_hex
+from cortops.contracts.wallet import Wallet
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.words.clock import Clock
 from cortops.words.errors import ChainError, ChainUnreachable
@@ -99,7 +100,7 @@ class ChainDriver:
             senders[resource.signer.name] = Sender(self._rpc, wallet, self._chain_id, self._clock)
         sender = senders[resource.signer.name]
         if isinstance(resource, Contract):
-            to, data = create2.DEPLOYER, create2.deploy_calldata(resource.init_code, create2.NO_SALT)
+            to, data = create2.DEPLOYER, create2.deploy_calldata(resource.init_code, resource.salt)
         else:
             to, data = resource.to, resource.write
         return Pending(resource.key, await sender.send(to, data), sender)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -311,6 +312,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+# What the libraries raise for archives that are cut, encrypted, or damaged inside.
+_UNREADABLE = (
+    LookupError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    OSError,
+    zlib.error,
+    struct.error,
+)
+
+
 def _unpack(artifact: Artifact, archives: Path, to: Path) -> None:
     """Write the one file of the one archive to `to`, both checked by hash and synced; ArtifactDamaged otherwise.
 
@@ -333,7 +348,9 @@ def _unpack(artifact: Artifact, archives: Path, to: Path) -> None:
                 target.write(chunk)
             target.flush()
             os.fsync(target.fileno())
-    except (KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a full disk, say; zip readers seek anywhere
+            raise
         raise _damaged(artifact, f"its archive has no readable file {artifact.file} ({error})") from error
     if digest.hexdigest() != artifact.sha256:
         raise _damaged(artifact, f"{artifact.file} has sha256 {digest.hexdigest()}, declared is {artifact.sha256}")
@@ -349,8 +366,11 @@ def _damaged(artifact: Artifact, why: str) -> ArtifactDamaged:
 def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
     """The regular file of that name in a wheel (zip) or a tarball; KeyError when there is none."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as wheel, wheel.open(name) as file:
-            yield file
+        with zipfile.ZipFile(archive) as wheel:
+            if wheel.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise KeyError(f"{name} is packed in a way that no wheel uses")
+            with wheel.open(name) as file:
+                yield file
     else:
         with tarfile.open(archive, "r:gz") as tarball:
             member = tarball.getmember(name)

@@ -104,7 +104,7 @@ class TargetDriver:
         """The read-only sh text of an observe: one line a resource."""
         looks = [kind_of(item.resource).look(item.resource, self._manager) for item in desired]
         lines = [command(words[0], index, *words[1:]) for index, words in enumerate(looks)]
-        return "\n".join([self._preludes(), *lines])
+        return "\n".join([self._preludes(), *lines, "exit 0"])
 
     async def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncGenerator[Progress, None]:
         """Make the steps in order, in one run; the last event of a run that was cut off is `failed` with what is known."""

@@ -130,7 +130,8 @@ class _Builder:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
-        return None if not node.style and node.value in _NULLS else str(node.value)
+        is_null = isinstance(node, yaml.ScalarNode) and not node.style and node.value in _NULLS
+        return None if is_null else str(node.value)
 
     def _item(self, node: yaml.Node, path: Path) -> Value:
         self.places[path] = _place(node)

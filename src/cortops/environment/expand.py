@@ -1,8 +1,8 @@
 """Ranges: `m[1-12]` as the key of a host or node stands for twelve of them.
 
-In the body of a range `{n}` is the number, `{n+5100}` the number plus 5100, and a value with a range of its own (`host: "h[3-9]"`) takes the name at
-the same position, starting over when it runs out. In a list of names a range stands for all its names, anywhere in the file.
-`m[01-12]` keeps the leading zero.
+In the body of a range `{n}` is the number, `{n+5100}` the number plus 5100, and a value with a range of its own (`host: "h[3-9]"`)
+takes the name at the same position, starting over when it runs out. In a list of names a range stands for all its names, anywhere in
+the file. `m[01-12]` keeps the leading zero.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def expand(tree: Mapping[str, Value]) -> Expanded:
 
 
 def names(text: str) -> list[tuple[str, str]] | str:
-    """`m[1-3]` -> [("m1", "1"), ...], each name with its number; a name without range is itself with number "". A str says what is wrong."""
+    """`m[1-3]` -> [("m1", "1"), ...], each name with its number ("" for a name without range). A str says what is wrong."""
     if not _BRACKET.search(text):
         return [(text, "")]
     match = _RANGE.search(text)

@@ -79,7 +79,9 @@ class Artifact(Section):
         description="Path of the file inside the package.",
         examples=["package/bin/anvil"],
     )
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 of that file. Left out where nobody measured it: that machine is then refused.")
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of that file. Left out where nobody measured it: that machine is then refused."
+    )
     size: int | None = Field(default=None, ge=1, le=64 * 1024**3, description="Bytes of that file.")
 
     @property
@@ -112,7 +114,9 @@ class Release(Section):
         """The file for a machine (`uname -m`). ArtifactUnavailable where none is declared or nobody measured it."""
         artifact = self.every or {"x86_64": self.x86_64, "aarch64": self.aarch64}.get(machine)
         if artifact is None:
-            raise ArtifactUnavailable(f"{name} declares no file for {machine}", next=f"declare releases.{name}.{machine} in the environment file")
+            raise ArtifactUnavailable(
+                f"{name} declares no file for {machine}", next=f"declare releases.{name}.{machine} in the environment file"
+            )
         if not artifact.measured:
             raise ArtifactUnavailable(
                 f"nobody has measured {name} on {machine} yet, so nothing is started from it",
@@ -126,6 +130,12 @@ class Release(Section):
         properties = schema.get("properties", {})
         artifact = {"$ref": properties.pop("every")["anyOf"][0]["$ref"]}
         return {"anyOf": [artifact, {**schema, "minProperties": 1}]}
+
+
+class _Owned(Section):
+    """What somebody is asked about."""
+
+    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Without it: see `owners`.")
 
 
 class _NodeOrUrl(Section):
@@ -176,9 +186,14 @@ class Contracts(Section):
 
     node_registry: ContractPlace = Field(alias="node-registry", description="Who is a node, and who was seen when.")
     session: ContractPlace = Field(description="Sessions, their routers and dedicated nodes.")
-    session_queue: ContractPlace = Field(alias="session-queue", description="Tasks: submitted, assigned, acked, precommitted, committed, ended.")
+    session_queue: ContractPlace = Field(
+        alias="session-queue", description="Tasks: submitted, assigned, acked, precommitted, committed, ended."
+    )
     salt: str = Field(
-        default="", max_length=64, description="Any text; another one gives other addresses. Default: the environment's name.", examples=["second"]
+        default="",
+        max_length=64,
+        description="Any text; another one gives other addresses. Without it: the environment's name.",
+        examples=["second"],
     )
 
     def places(self) -> Mapping[str, str]:
@@ -201,7 +216,8 @@ class Network(Section):
 
     chain_id: int = Field(ge=1, le=2**53, description="The chain's id; every transaction is signed for it.", examples=["31338"])
     development: bool = Field(
-        default=False, description="`true`: a chain of our own for trying out, where wallets are topped up by the chain itself. Never true elsewhere."
+        default=False,
+        description="`true`: a chain of our own for trying out, where wallets are topped up by the chain itself. Never true elsewhere.",
     )
     rpc: Rpc = Field(description="A node of role chain, or `{url: …}`.", examples=["chain-1"])
     contracts: Contracts = Field(description="Each `deploy`, or an address.")
@@ -209,11 +225,10 @@ class Network(Section):
     deployer: Secret = Field(default=Secret(secret="deployer/key"), description="Wallet that deploys and administers the contracts.")
 
 
-class _Node(Section):
+class _Node(_Owned):
     """What every node has."""
 
     host: Name = Field(description="The host that it runs on.", examples=["here"])
-    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Default: see `owners`.")
     port: Port = Field(description="TCP port.", examples=["5101"])
 
 
@@ -245,8 +260,8 @@ class RouterNode(_Node):
         min_length=1, description="Model -> ids of the sessions that serve it.", examples=["{smollm2: [1]}"]
     )
     request_timeout_s: int = Field(default=420, ge=5, le=3600, description="Longest time of one request. Public values: 60 to 420.")
-    wallet: Secret = Field(description="Wallet of its own. Default: `NODE/key`.", examples=["{secret: router-1/key}"])
-    api_key: Secret = Field(description="Key that the gateway presents. Default: `NODE/api-key`.", examples=["{secret: router-1/api-key}"])
+    wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: router-1/key}"])
+    api_key: Secret = Field(description="Key that the gateway presents.", examples=["{secret: router-1/api-key}"])
 
 
 class MinerNode(_Node):
@@ -255,14 +270,14 @@ class MinerNode(_Node):
     role: Literal["miner"]
     engine: Engine = Field(description="A node of role engine, or `{url: …, model: …}`.", examples=["engine-1"])
     routers: Names = Field(min_length=1, description="Routers that it streams to.", examples=["[router-1]"])
-    wallet: Secret = Field(description="Wallet of its own. Default: `NODE/key`.", examples=["{secret: miner-1/key}"])
+    wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: miner-1/key}"])
 
 
 class OracleNode(_Node):
     """Assigns tasks and ends them."""
 
     role: Literal["oracle"]
-    wallet: Secret = Field(description="Wallet of its own. Default: `NODE/key`.", examples=["{secret: oracle-1/key}"])
+    wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: oracle-1/key}"])
 
 
 Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode
@@ -298,26 +313,30 @@ class GatewayModel(Section):
     pool: Name = Field(description="The pool that serves it.", examples=["smollm2"])
 
 
-class Gateway(Section):
+class Gateway(_Owned):
     """The OpenAI-compatible address in front of all pools."""
 
     NAME: ClassVar[str] = "gateway"
 
     on: Name = Field(description="The host that it runs on.", examples=["here"])
     port: Port = Field(description="TCP port.", examples=["8400"])
-    models: Mapping[Model, GatewayModel] = Field(min_length=1, description="Model -> where it is served.", examples=["{smollm2: {pool: smollm2}}"])
-    families: tuple[Literal["completion"], ...] = Field(default=("completion",), min_length=1, description="Route families that it answers.")
+    models: Mapping[Model, GatewayModel] = Field(
+        min_length=1, description="Model -> where it is served.", examples=["{smollm2: {pool: smollm2}}"]
+    )
+    families: tuple[Literal["completion"], ...] = Field(
+        default=("completion",), min_length=1, description="Route families that it answers."
+    )
     request_timeout_s: int = Field(default=480, ge=5, le=3600, description="Longest time of one request.")
-    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Default: see `owners`.")
 
 
-class Route(Section):
+class Route(_Owned):
     """One public hostname, served by nginx."""
 
     on: Name = Field(description="The host whose nginx serves it.", examples=["here"])
     port: Port = Field(default=443, description="TCP port.")
     to: Literal["gateway"] = Field(description="Where requests go.", examples=["gateway"])
-    tls: Literal["local-ca"] = Field(description="`local-ca`: a certificate of an authority that lives on this machine.", examples=["local-ca"])
+    tls: Literal["local-ca"] = Field(
+        description="`local-ca`: a certificate of an authority that lives on this machine.", examples=["local-ca"]
+    )
     body_max_mib: float = Field(default=4, gt=0, le=1024, description="Largest request body, in MiB.")
     read_timeout_s: int = Field(default=480, ge=5, le=3600, description="Longest silence of the gateway; at least its request_timeout_s.")
-    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Default: see `owners`.")

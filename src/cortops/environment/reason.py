@@ -30,7 +30,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong at a path, and what to write instead. `at` (line, column) only where the path does not tell: a second key of one name."""
+    """What is wrong at a path, and what to write instead. `at` (line, column) only where no path tells: a second key of one name."""
 
     path: Path
     what: str

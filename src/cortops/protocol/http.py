@@ -10,13 +10,12 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from cortops.protocol.connection import Connection
+from cortops.protocol.connection import Connection, State
 from cortops.protocol.deadlines import Deadlines
 from cortops.words.clock import Clock
 from cortops.words.errors import BadInput, CortopsError
@@ -40,6 +39,11 @@ class HttpFailure(CortopsError):
         self.sent = sent
 
 
+def first_value(headers: Headers, name: str, default: str = "") -> str:
+    """The first value of header `name` (lower case) among parsed headers."""
+    return next((value for key, value in headers if key == name), default)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
     """A whole answer; header names in lower case, in the order they came."""
@@ -50,7 +54,7 @@ class HttpReply:
 
     def header(self, name: str, default: str = "") -> str:
         """The first value of header `name` (lower case)."""
-        return next((value for key, value in self.headers if key == name), default)
+        return first_value(self.headers, name, default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +149,7 @@ class HttpClient:
         idle_timeout_s: float,
         connect_to: tuple[str, int] | None = None,
         tls: ssl.SSLContext | None = None,
-    ) -> AbstractAsyncContextManager[HttpStream]:
+    ) -> HttpStream:
         """Ask and read the answer as it comes: all within `timeout_s`, with no silence longer than `idle_timeout_s`.
 
         Leaving the context before the end closes the connection, which is how a server learns that nobody reads any more.
@@ -220,7 +224,7 @@ class HttpClient:
 
 
 class HttpStream:
-    """One request and its answer as it comes: `status` and `headers`, then the body by `chunks()` or `read()`."""
+    """An async context manager: one request and its answer as it comes; `status` and `headers`, then the body by `chunks()` or `read()`."""
 
     def __init__(
         self,
@@ -261,6 +265,15 @@ class HttpStream:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._client.release(self._origin, connection)
+
+    def header(self, name: str, default: str = "") -> str:
+        """The first value of header `name` (lower case)."""
+        return first_value(self.headers, name, default)
+
+    @property
+    def ended(self) -> bool:
+        """The answer has come to its end, whether or not all of it was read."""
+        return self._connection is not None and self._connection.state is State.DONE
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, what one read of the socket brought at a time. Raises HttpFailure when it breaks off."""

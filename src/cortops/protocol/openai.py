@@ -202,7 +202,7 @@ class StreamRewriter:
         events = block.count(b"data: ")
         if events != block.count(their_id) or events != block.count(their_model) or events != block.count(b"\n\n"):
             return b""
-        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block:
+        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block or b'"error"' in block:
             return b""
         return block.replace(their_id, our_id).replace(their_model, our_model)
 

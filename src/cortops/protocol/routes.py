@@ -13,7 +13,7 @@ from cortops.words.errors import BadInput
 REQUEST_ID_HEADER = "X-Request-ID"
 TASK_HEADER = "X-Cortensor-Task"
 REFERENCE_CHARS_MAX = 128
-TEMPLATE_BYTES_MAX = 4_096
+TEMPLATE_BYTES_MAX = 8_192
 PUBLIC_DEVELOPMENT_KEY = "default-dev-token"  # documented for everyone (facts A.2), so never a key
 SSE_DONE = b"data: [DONE]\n\n"
 

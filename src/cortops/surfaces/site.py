@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cortops.environment.declared import Environment
 from cortops.words.entity import Entity
 from cortops.words.resource import Directory
+
+
+def cite(env: Environment, *path: str) -> str:
+    """Where something is declared, as `local.yaml:12`: the file's name without its folder, so that it does not depend on who asks."""
+    position = env.position(path)
+    return f"{position.file.rsplit('/', 1)[-1]}:{position.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +22,7 @@ class HostSite:
 
     root: the folder that holds all that cortops puts there. python: the interpreter that runs our programs.
     nginx: the proxy's program. machine: processor name as `uname -m` gives it. user: who runs the services.
+    services_script: the sh text that prints a row per service (services.facts.read), exit status 3 when the manager does not run.
     """
 
     name: str
@@ -23,10 +31,7 @@ class HostSite:
     nginx: str
     machine: str
     user: str
-
-    @property
-    def supervisor_conf(self) -> str:
-        return f"{self.root}/etc/supervisor/supervisord.conf"
+    services_script: str
 
     def env_file(self, name: str) -> str:
         return f"{self.root}/etc/{name}.env"
@@ -45,9 +50,7 @@ class HostSite:
         """A folder below the root; it needs its parent."""
         parent = path.rsplit("/", 1)[0]
         needs = () if path == self.root else (self.folder_key(parent),)
-        return Directory(
-            place=self.name, entity=Entity("host", self.name), because=because, needs=needs, path=path, mode=mode, keep=keep
-        )
+        return Directory(place=self.name, entity=Entity("host", self.name), because=because, needs=needs, path=path, mode=mode, keep=keep)
 
     def folder_key(self, path: str) -> str:
         return f"{self.name} directory:{path}"

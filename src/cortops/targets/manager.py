@@ -13,7 +13,7 @@ class ServiceManager(Protocol):
     `prelude` defines these sh functions; the last two print their reason and return non-zero when they fail:
     `manager_load`                  asks the manager once about all services; sets `manager_silent` to the reason when it gave no answer
     `manager_state NAME`            sets `running` (yes, no), `pid`, `uptime_s`, and `definition`: the sha256 of the unit in force,
-                                    `unfinished` when it is not in force yet, `none` when it runs without, empty when there is no such service
+                                    `unfinished` when it is not in force yet, `none` when it runs without one, empty for no service
     `manager_set NAME UNIT FORCE STOP_S`  puts the file UNIT in force and starts it; FORCE=1 restarts it even if nothing changed
     `manager_unset NAME STOP_S`     stops and forgets it
     """

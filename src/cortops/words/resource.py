@@ -113,6 +113,7 @@ class Contract(_Resource):
     rpc_url: str
     address: str
     init_code: str  # 0x…, constructor arguments included
+    salt: str  # 0x…, 32 bytes
     code_hash: str  # keccak256 of the code expected on chain
     signer: SecretRef
 

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
 import uvloop
 
 from cortops.programs.common.logs import NEVER_LOGGED, LibraryLog, Log, failure, make_log
 from cortops.protocol import envfile
-from cortops.words.clock import SystemClock
+from cortops.words.clock import Clock, SystemClock
 from cortops.words.errors import BadInput, CortopsError, PermissionMissing
 
 STOP_TIMEOUT_S = 9.0  # supervisors kill after 10
@@ -58,26 +58,40 @@ def read_input(path: Path) -> str:
         raise BadInput(f"{path} cannot be read: {error}", where=str(path)) from error
 
 
-def start(role: str, load: Callable[[Path], S], serve: Callable[[S, Log], Awaitable[None]], argv: Sequence[str] | None = None) -> int:
-    """Run `serve(settings, log)` until it ends or SIGTERM or SIGINT cancels it; the exit status.
+def start(role: str, load: Callable[[Path], S], serve: Callable[[S, Log], Awaitable[None]]) -> int:
+    """Run `serve(settings, log)` as this process, until it ends or SIGTERM or SIGINT cancels it; the exit status.
 
     The only argument is the settings file. 0: ended or stopped. 1: failed, or not stopped 9 s after the signal. 2: bad settings.
     A failure is one JSON line on stdout with what, why and next. Call it as `sys.exit(start("router", env_file(RouterSettings), serve))`.
     """
     die_with_parent()
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    clock = SystemClock()
-    log = make_log(role, sys.stdout.buffer, clock)
+    return run(role, load, serve, sys.argv[1:], sys.stdout.buffer, SystemClock())
+
+
+def run(
+    role: str,
+    load: Callable[[Path], S],
+    serve: Callable[[S, Log], Awaitable[None]],
+    arguments: Sequence[str],
+    out: BinaryIO,
+    clock: Clock,
+) -> int:
+    """`start` without the parent-death signal, with arguments, log and clock given."""
+    log = make_log(role, out, clock)
     try:
         if len(arguments) != 1:
             raise BadInput(f"the {role} takes one argument, its settings file; {len(arguments)} were given")
         settings = load(Path(arguments[0]))
     except CortopsError as error:
         return _refuse(log, error)
-    log = make_log(role, sys.stdout.buffer, clock, secrets=tuple(_secrets(settings)), **_named(settings))
-    logging.getLogger().addHandler(LibraryLog(log))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_stopped(serve(settings, log), log))
+    log = make_log(role, out, clock, secrets=tuple(_secrets(settings)), **_named(settings))
+    library_log = LibraryLog(log)
+    logging.getLogger().addHandler(library_log)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_until_stopped(serve(settings, log), log))
+    finally:
+        logging.getLogger().removeHandler(library_log)
 
 
 def die_with_parent(stop_signal: signal.Signals = signal.SIGTERM) -> None:

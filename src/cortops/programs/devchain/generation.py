@@ -115,4 +115,4 @@ def told(chosen: Snapshot | None, damaged: Sequence[Damaged]) -> str:
 
 
 def _rank(at: int) -> str:
-    return ("newest", "previous")[at] if at < 2 else f"{at + 1}th newest"
+    return ("newest", "previous", "third newest")[min(at, 2)]

@@ -35,7 +35,8 @@ class Sequencer:
     ) -> None:
         """slow_rpc: for dumps, which take long on a grown chain. folder: of snapshots.
 
-        good: the generation this chain came from. saved: nothing has happened since that one."""
+        good: the generation this chain came from. saved: nothing has happened since that one.
+        """
         self._rpc, self._slow_rpc, self._pace, self._folder, self._clock, self._log = rpc, slow_rpc, pace, folder, clock, log
         self._restored_from = restored_from
         self._good = good

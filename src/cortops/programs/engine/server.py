@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,12 +13,17 @@ import xllamacpp
 
 from cortops.programs.engine import gguf
 from cortops.protocol.settings import EngineSettings
+from cortops.words.clock import Clock
 from cortops.words.errors import ArtifactDamaged, PortTaken
 
 ERRORS_ONLY = 1  # llama.cpp's verbosity; its debug level would print prompts
 PROMPT_CACHE_MIB = 64  # its own default is 8 GiB
 IO_TIMEOUT_S = 600
 HTTP_THREADS_SPARE = 6  # a stream holds a thread; health and metrics must get one too
+
+DRAIN_TIMEOUT_S = 6.0  # of the 9 that a stop may take
+DRAIN_LOOK_EVERY_S = 0.1
+RUNNING = ("llamacpp:requests_processing ", "llamacpp:requests_deferred ")
 
 
 def params(settings: EngineSettings) -> Any:
@@ -42,18 +47,30 @@ def params(settings: EngineSettings) -> Any:
     return wanted
 
 
-@asynccontextmanager
-async def serving(settings: EngineSettings) -> AsyncIterator[str]:
-    """The server, model loaded, while inside; yields its URL.
+async def opened(settings: EngineSettings) -> Any:
+    """The server with its model loaded, answering at `.listening_address`.
 
-    Raises what gguf.check does, ArtifactDamaged when the model does not load, PortTaken. Ends running requests on leaving.
+    Raises what gguf.check does, ArtifactDamaged when the model does not load, PortTaken.
+    Its destructor holds Python's lock until the last running answer has ended, minutes perhaps: keep a reference until os._exit.
     """
     gguf.check(Path(settings.model_path))
-    held = [await asyncio.to_thread(_load, settings)]
-    try:
-        yield str(held[0].listening_address)
-    finally:
-        await asyncio.to_thread(held.clear)  # its destructor stops the listener and waits for the loop
+    return await asyncio.to_thread(_load, settings)
+
+
+async def drained(server: Any, clock: Clock, timeout_s: float = DRAIN_TIMEOUT_S) -> bool:
+    """Wait until no request runs; False when some still do after `timeout_s`."""
+    deadline = clock.monotonic() + timeout_s
+    while running_requests(str(server.handle_metrics())):
+        if clock.monotonic() >= deadline:
+            return False
+        await clock.sleep(DRAIN_LOOK_EVERY_S)
+    return True
+
+
+def running_requests(metrics: str) -> int:
+    """llama.cpp's metrics text -> requests that are being answered or wait for a slot."""
+    counts = [line.split()[-1] for line in metrics.splitlines() if line.startswith(RUNNING)]
+    return sum(int(float(count)) for count in counts)
 
 
 def _load(settings: EngineSettings) -> Any:

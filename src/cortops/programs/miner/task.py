@@ -18,8 +18,9 @@ class Reached(IntEnum):
     ASSIGNED = 0
     ACKED = 1
     PRECOMMITTED = 2
-    COMMITTED = 3
-    ENDED = 4  # or past us: the oracle has closed the step we would take
+    MAY_COMMIT = 3  # all miners have precommitted, or the oracle closed that step
+    COMMITTED = 4
+    ENDED = 5  # or past us: the oracle has closed the step we would take
 
 
 class Engine(StrEnum):
@@ -193,7 +194,7 @@ def _next(task: Task) -> Step:
         if task.reached is Reached.ACKED and task.sent < Reached.PRECOMMITTED:
             task = replace(task, sent=Reached.PRECOMMITTED)
             commands.append(Precommit(text_hash=task.text_hash))
-        if task.reached is Reached.PRECOMMITTED and task.sent < Reached.COMMITTED:
+        if task.reached is Reached.MAY_COMMIT and task.sent < Reached.COMMITTED:
             if task.promised_hash != task.text_hash:
                 return replace(task, left=True), (Leave(why="the precommitted hash is not that of the text we have"),)
             task = replace(task, sent=Reached.COMMITTED)

@@ -232,7 +232,9 @@ def _failure(event: SubmitFailed | Ended | Vanished | DeadlinePassed) -> Fail:
         case Ended():
             return Fail(status=502, code="task_ended", message="the task was ended without a committed result")
         case Vanished():
-            return Fail(status=503, code="chain_rewound", message="the chain went back and lost the task; ask again with the same request id")
+            return Fail(
+                status=503, code="chain_rewound", message="the chain went back and lost the task; ask again with the same request id"
+            )
         case DeadlinePassed(after_s=after_s):
             return Fail(status=504, code="timeout", message=f"no committed result within {after_s:g} s")
 

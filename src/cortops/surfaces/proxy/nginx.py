@@ -29,9 +29,8 @@ class ServerName:
     certificate_key: str  # path
     families: tuple[str, ...]
     upstream: str  # ip:port
-    body_max_mib: int
+    body_max_kib: int
     read_timeout_s: int
-    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ def _server(server: ServerName) -> str:
     paths = [*ALWAYS, *(path for family in server.families for path in FAMILIES[family])]
     locations = "".join(_location(path, server) for path in paths)
     refusals = "".join(_refusal(status, code, message) for status, (code, message) in _REFUSALS.items())
-    return f"""    # {server.hostname}: {server.because}
+    return f"""    # {server.hostname}
     upstream {_name(server)} {{
         server {server.upstream} max_fails=0;
         keepalive 32;
@@ -91,8 +90,8 @@ def _server(server: ServerName) -> str:
         server_name {server.hostname};
         ssl_certificate {server.certificate};
         ssl_certificate_key {server.certificate_key};
-        client_max_body_size {server.body_max_mib}m;
-        client_body_buffer_size {server.body_max_mib}m;
+        client_max_body_size {server.body_max_kib}k;
+        client_body_buffer_size {server.body_max_kib}k;
 
 {locations}        location / {{
             return 404;

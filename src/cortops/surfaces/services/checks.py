@@ -19,16 +19,15 @@ def running(entity: Entity, service: str, host: str, owner: str) -> Check:
         answer = reply_of(replies, asked)
         if isinstance(answer, Verdict):
             return answer
-        states = facts.read(answer.text)
-        if not states:
-            return bad(f"the service manager of {host} does not run") if "refused" in answer.text or "no such file" in answer.text else (
-                inconclusive(f"the service manager of {host} said: {answer.text[:120] or 'nothing'}")
-            )
-        state = states.get(service)
+        if answer.status == facts.NO_MANAGER:
+            return bad(f"not started: the service manager of {host} does not run")
+        if answer.status != 0:
+            return inconclusive(f"the service manager of {host} said: {answer.text[:120] or 'nothing'}")
+        state = facts.read(answer.text).get(service)
         if state is None:
             return bad(f"{host} knows no service {service}")
         if state.state != "RUNNING":
-            return bad(f"{state.state.lower()} on {host}: {state.rest or 'no reason given'}")
+            return bad(f"{state.state.lower()} on {host}" + (f": {state.rest}" if state.rest else ""))
         return ok(f"runs as pid {state.pid} for {state.uptime_s} s")
 
     return Check(entity=entity, name="process", asks=(asked,), judge=judge, owner=owner)

@@ -22,22 +22,23 @@ def service(
     entity: Entity,
     argv: tuple[str, ...],
     *,
+    name: str = "",
     owner: str,
     because: str,
     inputs: tuple[Resource, ...],
     ports: tuple[int, ...],
     needs: tuple[str, ...] = (),
 ) -> Service:
-    """`entity`'s program on `host`, restarted when one of its `inputs` changes; it needs them, its log folder, and `needs`."""
+    """`entity`'s program on `host`, restarted when one of its `inputs` changes; it needs them, its folders, and `needs`. name: the entity's by default."""
     return Service(
         place=host.name,
         entity=entity,
         because=because,
         needs=(*(item.key for item in inputs), host.folder_key(f"{host.root}/log"), host.folder_key(f"{host.root}/run"), *needs),
-        name=entity.name,
+        name=name or entity.name,
         argv=argv,
         directory=host.root,
-        log_path=host.log_file(entity.name),
+        log_path=host.log_file(name or entity.name),
         owner=owner,
         ports=ports,
         restart_on=tuple(item.key for item in inputs),

@@ -1,0 +1,76 @@
+"""The command line: one file per verb, which parses, calls and prints. This file names them all and loads none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from cortops import __version__
+from cortops.words.errors import CortopsError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+_VERBS = (
+    ("up", "Bring an environment up on this machine, and show how it is until Ctrl-C."),
+    ("down", "Stop an environment on this machine; --purge removes its data too."),
+    ("status", "Ask every entity now: state, reason, evidence."),
+    ("logs", "Print the log of one service; -f follows it."),
+    ("validate", "Check an environment file; every mistake at once."),
+    ("schema", "Print the JSON Schema of the environment file."),
+    ("plan", "Show what an apply would change, and why."),
+    ("apply", "Make those changes."),
+)
+_GROUPS = (
+    ("task", "Tasks on chain.", (("show", "The path of one task: blocks, hashes, times."),)),
+    (
+        "keys",
+        "Keys of the gateway's customers.",
+        (("issue", "Make a key; it is shown this once."), ("list", "Every key, without its value."), ("revoke", "Take a key back.")),
+    ),
+    (
+        "secrets",
+        "Secrets of an environment.",
+        (("list", "Name, kind and public part of each; never a value."), ("set", "Keep a value, read from standard input.")),
+    ),
+)
+
+
+def build() -> App:
+    """The whole command tree; a verb's module is loaded when it is called."""
+    app = App(name="cortops", help=f"cortops {__version__}: {_HELP}", version=__version__, help_format="plaintext")
+    for verb, told in _VERBS:
+        app.command(f"cortops.cli.{verb}:{verb}", name=verb, help=told)
+    for group, told, verbs in _GROUPS:
+        inner = App(name=group, help=told, help_format="plaintext")
+        for verb, verb_told in verbs:
+            inner.command(f"cortops.cli.{group}:{verb}_", name=verb, help=verb_told)
+        app.command(inner)
+    return app
+
+
+_HELP = "one file declares an environment; one tool deploys it, routes traffic through it, watches it and recovers it."
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb and exit: 0 done or nothing to do, 1 failed, 2 bad input, 3 changes pending or attention needed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = build()(words, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        sys.exit(EXIT_BAD_INPUT)
+    except CortopsError as error:
+        if "--debug" in words:
+            raise
+        from cortops.cli.output import show_error
+
+        show_error(error, as_json="--json" in words)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

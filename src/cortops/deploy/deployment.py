@@ -1,0 +1,222 @@
+"""Deployment: one environment with everything that observes and changes it. `plan`, `apply` and `up` are these functions and no others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cortops import surfaces
+from cortops.deploy import apply as waves
+from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
+from cortops.deploy.chain_driver import attributes_of
+from cortops.deploy.fetch import Artifact, FetchProgress, fetch
+from cortops.deploy.gate import Ask, wait_until_well
+from cortops.deploy.journal import ApplyRecord, Journal
+from cortops.deploy.kinds import desire
+from cortops.deploy.lock import Lock, Owner
+from cortops.deploy.manifest import Manifest, Manifests, next_generation, recorded
+from cortops.deploy.observed import Desired, Driver, Observed
+from cortops.deploy.plan import plan
+from cortops.deploy.secrets import SecretStore
+from cortops.deploy.secrets_of import secrets_of
+from cortops.deploy.wanted import SecretView
+from cortops.environment.declared import Environment
+from cortops.surfaces.chain.render import PLACE as CHAIN
+from cortops.surfaces.site import HostSite, Site
+from cortops.targets.manager import ServiceManager
+from cortops.words.change import Action, Plan
+from cortops.words.clock import Clock
+from cortops.words.entity import Entity
+from cortops.words.errors import PlanChanged, PortTaken
+from cortops.words.resource import Blob, Content, Contract, ContractState, Funded, Resource, SecretRef
+
+GATE_TIMEOUT_S = 60.0
+
+Report = Callable[[FetchProgress | WaveBegun | StepTold | WaveWell], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """All that an apply touches, made once by the composition root.
+
+    hosts, managers: by host name. drivers: place -> driver, for one view of the secrets. lock, journal, manifests: on one declared host.
+    cache: where releases are fetched to. ask: asks any questions of the world. machine: of this process, for releases.
+    """
+
+    env: Environment
+    hosts: Mapping[str, HostSite]
+    managers: Mapping[str, ServiceManager]
+    secrets: SecretStore
+    drivers: Callable[[SecretView], Mapping[str, Driver]]
+    lock: Lock
+    journal: Journal
+    manifests: Manifests
+    cache: Path
+    ask: Ask
+    clock: Clock
+    tool_version: str
+
+    def site(self, view: SecretView) -> Site:
+        return Site(hosts=self.hosts, public={want.name: view.public(want.name) for want in view.wanted})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One observation: what should exist, what was seen, and the plan between them. `cut_off`: the last apply, if nobody wrote its end."""
+
+    plan: Plan
+    view: SecretView
+    desired: tuple[Desired, ...]
+    recorded: tuple[Desired, ...]
+    observed: Mapping[str, Observed]
+    latest: Manifest | None
+    cut_off: ApplyRecord | None
+
+    @property
+    def items(self) -> dict[str, Desired]:
+        """Key -> what a change is about; what is declared wins over what was recorded."""
+        return {item.resource.key: item for item in (*self.recorded, *self.desired)}
+
+    @property
+    def blocked(self) -> tuple[tuple[Resource, str], ...]:
+        """Services that could not be started now, and why."""
+        changed = {waves.key_of(change) for change in self.plan.changes}
+        return tuple(
+            (item.resource, why)
+            for item in self.desired
+            if item.resource.key in changed and (why := getattr(self.observed[item.resource.key], "blocked", ""))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an apply did. `taken_over`: whose lock was taken over and why, if it was somebody's."""
+
+    plan: Plan
+    made: int
+    generation: int
+    taken_over: str
+
+
+async def look(deployment: Deployment) -> Look:
+    """Observe everything once, changing nothing, and plan."""
+    view = deployment.secrets.view(secrets_of(deployment.env))
+    desired = _desired(deployment, view)
+    latest, last = await asyncio.gather(deployment.manifests.latest(), deployment.journal.last_apply())
+    kept = tuple(recorded(latest))
+    observed = await _observe(deployment.drivers(view), [*kept, *desired])
+    return Look(
+        plan=plan(deployment.env.name, desired, observed, kept, deployment.tool_version),
+        view=view,
+        desired=desired,
+        recorded=kept,
+        observed=observed,
+        latest=latest,
+        cut_off=last if last is not None and last.finished is None else None,
+    )
+
+
+async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: str | None, report: Report) -> Applied:
+    """Fetch what is missing, take the lock, look again, and make that plan; the manifest is written when every entity is well.
+
+    digest: of the plan that was reviewed; PlanChanged when it no longer holds. Raises LockHeld, PortTaken, StepFailed, GateClosed and what
+    fetching raises. Killed anywhere, the next look shows what is left to do.
+    """
+    await fetch_missing(deployment, await look(deployment), report)
+    async with deployment.lock.held(owner, apply_id) as held:
+        seen = await look(deployment)
+        if digest is not None and seen.plan.digest != digest:
+            raise PlanChanged(f"the plan is now {seen.plan.digest[:12]}, not {digest[:12]}: something changed since it was made")
+        for resource, why in seen.blocked:
+            raise PortTaken(why, where=f"{resource.entity} ({resource.because})")
+        if not seen.plan.changes and seen.cut_off is None:
+            generation = seen.latest.generation if seen.latest else 0
+            return Applied(plan=seen.plan, made=0, generation=generation, taken_over=held.taken_over)
+        if deployment.secrets.ensure(seen.view.wanted):
+            seen = await look(deployment)
+        await deployment.journal.begin(apply_id, by=owner.who, digest=seen.plan.digest)
+        try:
+            made = await _make(deployment, seen, report, apply_id)
+        except Exception:
+            await deployment.journal.finish(apply_id, "failed")
+            raise
+        generation = next_generation(seen.latest)
+        await deployment.manifests.write(_manifest(deployment, seen, generation, apply_id, owner))
+        await deployment.journal.finish(apply_id, "ok")
+    return Applied(plan=seen.plan, made=made, generation=generation, taken_over=held.taken_over)
+
+
+async def fetch_missing(deployment: Deployment, seen: Look, report: Report) -> None:
+    """Into the cache, at once, what the plan's blobs are made of; nothing is fetched that a target has already."""
+    keys = {waves.key_of(change) for change in seen.plan.changes if change.action is not Action.DELETE}
+    blobs = {item.resource.release: item.resource for item in seen.desired if isinstance(item.resource, Blob) and item.resource.key in keys}
+    async with asyncio.TaskGroup() as group:
+        for blob in blobs.values():
+            group.create_task(fetch(_artifact(deployment, blob), deployment.cache, report, deployment.clock))
+
+
+def _artifact(deployment: Deployment, blob: Blob) -> Artifact:
+    declared = deployment.env.releases[blob.release].on(deployment.hosts[blob.place].machine, blob.release)
+    return Artifact(
+        name=blob.release,
+        source=declared.source,
+        archive_sha256=declared.archive_sha256,
+        file=declared.file,
+        sha256=blob.sha256,
+        size=blob.size,
+    )
+
+
+async def _make(deployment: Deployment, seen: Look, report: Report, apply_id: str) -> int:
+    site = deployment.site(seen.view)
+    checks = surfaces.checks(deployment.env, site)
+    questions = surfaces.questions(deployment.env, site)
+
+    async def gate(entities: Sequence[Entity]) -> None:
+        await wait_until_well(entities, checks, questions, deployment.ask, deployment.clock, deadline_s=GATE_TIMEOUT_S)
+
+    made = await waves.apply(seen.plan, seen.items, deployment.drivers(seen.view.for_apply()), gate, report, apply_id)
+    await gate(tuple(dict.fromkeys(check.entity for check in checks)))
+    return made
+
+
+async def _observe(drivers: Mapping[str, Driver], items: Sequence[Desired]) -> dict[str, Observed]:
+    by_place: dict[str, dict[str, Desired]] = {}
+    for item in items:
+        by_place.setdefault(item.resource.place, {})[item.resource.key] = item
+    seen = await asyncio.gather(*(drivers[place].observe(list(group.values())) for place, group in by_place.items()))
+    return {key: observed for group in seen for key, observed in group.items()}
+
+
+def _desired(deployment: Deployment, view: SecretView) -> tuple[Desired, ...]:
+    """What should exist, with what is compared; a target's files hold stand-ins where a secret is still to be made."""
+    resources = surfaces.render(deployment.env, deployment.site(view))
+
+    def fill(content: Content) -> bytes:
+        return "".join(view.value(part.name) if isinstance(part, SecretRef) else part for part in content).encode()
+
+    on_targets = [
+        desire([item for item in resources if item.place == name], fill, manager) for name, manager in deployment.managers.items()
+    ]
+    on_chain = [
+        Desired(resource=item, attributes=attributes_of(item)) for item in resources if isinstance(item, Contract | ContractState | Funded)
+    ]
+    return (*(item for group in on_targets for item in group), *on_chain)
+
+
+def _manifest(deployment: Deployment, seen: Look, generation: int, apply_id: str, owner: Owner) -> Manifest:
+    return Manifest(
+        generation=generation,
+        apply=apply_id,
+        at=deployment.clock.now(),
+        by=owner.who,
+        environment=deployment.env.name,
+        digest=seen.plan.digest,
+        tool_version=deployment.tool_version,
+        resources=seen.desired,
+    )
+
+
+__all__ = ["CHAIN", "Applied", "Deployment", "Look", "apply", "fetch_missing", "look"]

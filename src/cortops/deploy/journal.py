@@ -1,0 +1,134 @@
+"""The journal of an environment or target: what was intended and what came of it, append-only, in the target's own time.
+
+The driver's program writes `intent` before each step and `done` or `failed` after; whoever drives all waves writes `begun` and `finished`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from cortops.targets.ask import ask
+from cortops.targets.quoting import quote
+from cortops.targets.target import Target
+from cortops.words.errors import StoreUnavailable
+
+JOURNAL_MAX_MIB = 8  # then it becomes journal.1.jsonl, in place of the one before
+READ_LINES_MAX = 5_000  # from the end
+JOURNAL_TIMEOUT_S = 15.0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line. at: seconds, the target's clock; step: index in its batch; the rest as the event has it."""
+
+    at: int
+    apply: str
+    event: Literal["begun", "intent", "done", "failed", "finished"]
+    step: int = -1
+    action: str = ""
+    resource: str = ""
+    text: str = ""
+    by: str = ""
+    digest: str = ""
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """A step that was begun; `unknown` means that it was cut off."""
+
+    resource: str
+    action: str
+    outcome: Literal["done", "failed", "unknown"]
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRecord:
+    """One apply as the journal has it. finished: its outcome (`ok`, `failed`), or None when nobody wrote the end."""
+
+    apply: str
+    begun: int
+    by: str
+    digest: str
+    steps: tuple[StepRecord, ...]
+    finished: str | None
+
+
+class Journal:
+    """journal.jsonl under `root` on `target`. Every method raises StoreUnavailable when the target gives no answer."""
+
+    def __init__(self, target: Target, root: str) -> None:
+        self._target = target
+        self._root = root
+
+    async def begin(self, apply_id: str, *, by: str, digest: str) -> None:
+        """Write `begun`; turns the journal over when it has grown past JOURNAL_MAX_MIB."""
+        turn = (
+            f'size=$(stat -c %s "$journal" 2>/dev/null) && [ "$size" -gt {JOURNAL_MAX_MIB << 20} ] && '
+            'mv -f "$journal" "${journal%.jsonl}.1.jsonl"\n'
+        )
+        await self._write("begun", apply_id, {"by": by, "digest": digest}, before=turn)
+
+    async def finish(self, apply_id: str, outcome: Literal["ok", "failed"]) -> None:
+        await self._write("finished", apply_id, {"outcome": outcome})
+
+    async def last_apply(self) -> ApplyRecord | None:
+        """The newest apply that the journal knows of."""
+        said = await ask(
+            self._target,
+            f'umask 077; journal={quote(self._path)}; set --; for old in "${{journal%.jsonl}}.1.jsonl" "$journal"; do '
+            f'[ ! -e "$old" ] || set -- "$@" "$old"; done; [ $# = 0 ] || cat "$@" | tail -n {READ_LINES_MAX}',
+            JOURNAL_TIMEOUT_S,
+        )
+        if not said.ok:
+            raise StoreUnavailable(f"the journal on {self._target.name} cannot be read: {said.why}", where=self._target.name)
+        return last_apply(entries(said.out))
+
+    @property
+    def _path(self) -> str:
+        return f"{self._root}/journal.jsonl"
+
+    async def _write(self, event: str, apply_id: str, members: dict[str, str], before: str = "") -> None:
+        rest = json.dumps({"apply": apply_id, "event": event} | members)[1:]
+        program = (
+            f"umask 077; journal={quote(self._path)}; mkdir -p {quote(self._root)}\n{before}"
+            f'printf \'{{"at":%s,%s\\n\' "$(date +%s)" {quote(rest)} >>"$journal" && sync "$journal"'
+        )
+        said = await ask(self._target, program, JOURNAL_TIMEOUT_S)
+        if not said.ok:
+            raise StoreUnavailable(f"the journal on {self._target.name} cannot be written: {said.why}", where=self._target.name)
+
+
+def entries(lines: Iterable[str]) -> list[Entry]:
+    """Lines -> entries, oldest first. A line cut off by a kill or a full disk is left out."""
+    found: list[Entry] = []
+    for line in lines:
+        try:
+            found.append(msgspec.json.decode(line, type=Entry))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def last_apply(found: Iterable[Entry]) -> ApplyRecord | None:
+    """Entries, oldest first -> the newest apply with what became of its steps."""
+    known = list(found)
+    if not known:
+        return None
+    mine = [entry for entry in known if entry.apply == known[-1].apply]
+    begun = next((entry for entry in mine if entry.event == "begun"), mine[0])
+    steps: list[StepRecord] = []
+    for entry in mine:
+        if entry.event == "intent":
+            steps.append(StepRecord(resource=entry.resource, action=entry.action, outcome="unknown", at=entry.at, text=""))
+        elif entry.event in ("done", "failed") and steps and steps[-1].resource == entry.resource:
+            outcome: Literal["done", "failed"] = "done" if entry.event == "done" else "failed"
+            steps[-1] = StepRecord(resource=entry.resource, action=entry.action, outcome=outcome, at=entry.at, text=entry.text)
+    end = next((entry.outcome for entry in reversed(mine) if entry.event == "finished"), None)
+    return ApplyRecord(apply=begun.apply, begun=begun.at, by=begun.by, digest=begun.digest, steps=tuple(steps), finished=end)

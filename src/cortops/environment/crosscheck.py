@@ -1,0 +1,309 @@
+"""What no single section can know: names that lead nowhere, ports and wallets used twice, timeouts that cut each other.
+
+Each check is pure, returns findings, and is silent about entries that could not be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from cortops.environment.declared import Declared, PortUse, declared_owner, port_uses
+from cortops.environment.model import NODE_ROLES, ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
+from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable
+
+NAME_RULE = "a to z, 0 to 9 and -, at most 31 characters, beginning with a letter or digit"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+_HOSTNAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+Check = Callable[[Declared], Iterator[Finding]]
+
+
+def crosscheck(declared: Declared) -> Iterator[Finding]:
+    """Every finding of every check."""
+    for check in CHECKS:
+        yield from check(declared)
+
+
+def names_follow_the_rule(declared: Declared) -> Iterator[Finding]:
+    """Names become folder, unit and route names, so they are short and plain."""
+    if declared.name and not _NAME.fullmatch(declared.name):
+        yield Finding(("environment",), "is not a name that can be used", f"Use {NAME_RULE}.")
+    for section in ("hosts", "releases", "nodes", "pools"):
+        for name in sorted(declared.written.get(section, ())):
+            if not _NAME.fullmatch(name):
+                yield Finding((section, name), "is not a name that can be used", f"Use {NAME_RULE}.")
+    for hostname in sorted(declared.written.get("proxy", ())):
+        if not _HOSTNAME.fullmatch(hostname):
+            yield Finding(
+                ("proxy", hostname), "is not a hostname", "Write it in lower case without scheme, port or path, as api.lab.example."
+            )
+
+
+def this_machine_has_one_name(declared: Declared) -> Iterator[Finding]:
+    local = [name for name, host in declared.hosts.items() if host.local]
+    for name in local[1:]:
+        where = f"{printable(local[0])} (line {declared.line('hosts', local[0])})"
+        yield Finding(("hosts", name), f"is this machine, as {where} is", "Keep one of the two: a machine has one name.")
+
+
+def hosts_exist(declared: Declared) -> Iterator[Finding]:
+    uses: list[tuple[Path, str]] = [(("nodes", name, "host"), node.host) for name, node in declared.nodes.items()]
+    if declared.gateway is not None:
+        uses.append((("gateway", "on"), declared.gateway.on))
+    uses += [(("proxy", hostname, "on"), route.on) for hostname, route in declared.proxy.items()]
+    for path, name in uses:
+        yield from _exists(declared, path, "hosts", name, "host")
+
+
+def releases_exist(declared: Declared) -> Iterator[Finding]:
+    for name, node in declared.nodes.items():
+        if isinstance(node, ChainNode | EngineNode):
+            yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
+
+
+def releases_can_be_used(declared: Declared) -> Iterator[Finding]:
+    for name, release in declared.releases.items():
+        if not any(artifact and artifact.measured for artifact in (release.every, release.x86_64, release.aarch64)):
+            yield Finding(
+                ("releases", name),
+                "has a measured file for no machine",
+                "Give sha256 and size of the file inside the package, for one machine at least.",
+            )
+
+
+def chain_is_one(declared: Declared) -> Iterator[Finding]:
+    """The RPC is a chain node or a URL; a chain node means development, and there is one."""
+    network, chains = declared.network, [name for name, node in declared.nodes.items() if isinstance(node, ChainNode)]
+    for name in chains[1:]:
+        where = f"{printable(chains[0])} (line {declared.line('nodes', chains[0])})"
+        yield Finding(("nodes", name, "role"), f"is a second development chain beside {where}", "Keep one: a network has one chain.")
+    if network is None:
+        return
+    if network.rpc.node is not None:
+        yield from _is_node(declared, ("network", "rpc"), network.rpc.node, "chain")
+    elif chains:
+        what = f"asks another chain than {printable(chains[0])} (line {declared.line('nodes', chains[0])})"
+        yield Finding(("network", "rpc"), what, f"Write rpc: {printable(chains[0])}, or remove that node.")
+    if chains and not network.development:
+        what = f"is false, and {printable(chains[0])} (line {declared.line('nodes', chains[0])}) is a development chain"
+        yield Finding(("network", "development"), what, "Write development: true, or remove that node.")
+    if network.development and network.rpc.url is not None and not chains and declared.has_all("nodes"):
+        yield Finding(
+            ("network", "development"), "is true for a chain that is not ours", "Remove it, or add a node of role chain and name it as rpc."
+        )
+
+
+def node_references_lead_to_the_right_role(declared: Declared) -> Iterator[Finding]:
+    for name, node in declared.nodes.items():
+        if isinstance(node, MinerNode):
+            if node.engine.node is not None:
+                yield from _is_node(declared, ("nodes", name, "engine"), node.engine.node, "engine")
+            yield from _are_nodes(declared, ("nodes", name, "routers"), node.routers, "router")
+    for name, pool in declared.pools.items():
+        yield from _are_nodes(declared, ("pools", name, "members"), pool.members, "router")
+    for sid, session in (declared.network.sessions if declared.network else {}).items():
+        yield from _are_nodes(declared, ("network", "sessions", str(sid), "nodes"), session.nodes, "miner")
+        yield from _are_nodes(declared, ("network", "sessions", str(sid), "routers"), session.routers, "router")
+
+
+def router_sessions_exist(declared: Declared) -> Iterator[Finding]:
+    """A router's sessions are declared, serve that model, and name the router."""
+    if declared.network is None:
+        return
+    sessions = declared.network.sessions
+    for name, node in declared.nodes.items():
+        seen: dict[int, str] = {}
+        for model, ids in node.sessions.items() if isinstance(node, RouterNode) else ():
+            for index, sid in enumerate(ids):
+                path: Path = ("nodes", name, "sessions", model, index)
+                session = sessions.get(sid)
+                if sid in seen:
+                    yield Finding(
+                        path,
+                        f"names session {sid} twice (also under {printable(seen[sid])})",
+                        "A session serves one model: keep one of the two.",
+                    )
+                elif session is None:
+                    if declared.is_unknown("sessions", str(sid)):
+                        known = list_of(str(known) for known in sessions) or "none"
+                        yield Finding(
+                            path, f"names session {sid}, which is not declared", f"Add network.sessions.{sid}; declared: {known}."
+                        )
+                elif session.model != model:
+                    line = declared.line("network", "sessions", str(sid))
+                    yield Finding(path, f"names session {sid}, which serves {session.model} (line {line})", f"Move it to {session.model}.")
+                elif name not in session.routers:
+                    line = declared.line("network", "sessions", str(sid))
+                    yield Finding(path, f"names session {sid}, which does not name {name} (line {line})", f"Add {name} to its routers.")
+                seen.setdefault(sid, model)
+
+
+def sessions_can_be_served(declared: Declared) -> Iterator[Finding]:
+    """Enough miners with the right model, who dial the session's routers, routers who know the session, and an oracle."""
+    if declared.network is None:
+        return
+    for sid, session in declared.network.sessions.items():
+        path: Path = ("network", "sessions", str(sid))
+        if session.redundancy > len(set(session.nodes)):
+            what = f"is {session.redundancy}, with {len(set(session.nodes))} node(s) in the session"
+            yield Finding((*path, "redundancy"), what, "Add nodes, or lower it.")
+        for index, name in enumerate(session.routers):
+            router = declared.nodes.get(name)
+            if isinstance(router, RouterNode) and all(sid not in ids for ids in router.sessions.values()):
+                what = f"names {name}, which does not serve it (line {declared.line('nodes', name)})"
+                yield Finding((*path, "routers", index), what, f"Add {sid} to nodes.{name}.sessions.{session.model}, or drop {name}.")
+        for index, name in enumerate(session.nodes):
+            miner = declared.nodes.get(name)
+            if isinstance(miner, MinerNode):
+                yield from _miner_fits(declared, (*path, "nodes", index), miner, name, session.model, session.routers)
+    if (
+        declared.network.sessions
+        and declared.has_all("nodes")
+        and not any(isinstance(node, OracleNode) for node in declared.nodes.values())
+    ):
+        yield Finding(("network", "sessions"), "has sessions and no oracle to assign their tasks", "Add a node of role oracle.")
+
+
+def _miner_fits(declared: Declared, path: Path, miner: MinerNode, name: str, model: str, routers: Iterable[str]) -> Iterator[Finding]:
+    engine = declared.nodes.get(miner.engine.node or "")
+    served = engine.model if isinstance(engine, EngineNode) else miner.engine.model
+    if served is not None and served != model:
+        what = f"names {name}, whose engine runs {served} (line {declared.line('nodes', name, 'engine')})"
+        yield Finding(path, what, f"Give it an engine with {model}, or drop it.")
+    for router in routers:
+        if router not in miner.routers and isinstance(declared.nodes.get(router), RouterNode):
+            what = f"names {name}, which does not dial {router} (line {declared.line('nodes', name, 'routers')})"
+            yield Finding(path, what, f"Add {router} to nodes.{name}.routers: answers would never reach it.")
+
+
+def models_have_pools(declared: Declared) -> Iterator[Finding]:
+    """Each model's pool exists, and each of its members has a session for the model."""
+    for model, target in declared.gateway.models.items() if declared.gateway else ():
+        yield from _exists(declared, ("gateway", "models", model, "pool"), "pools", target.pool, "pool")
+        pool = declared.pools.get(target.pool)
+        for index, member in enumerate(pool.members if pool else ()):
+            router = declared.nodes.get(member)
+            if isinstance(router, RouterNode) and not router.sessions.get(model):
+                what = f"member {member} has no session for {model}"
+                yield Finding(
+                    ("pools", target.pool, "members", index), what, f"Add nodes.{member}.sessions.{model}, or drop {member} from members."
+                )
+
+
+def ports_are_free(declared: Declared) -> Iterator[Finding]:
+    taken: dict[tuple[str, int], PortUse] = {}
+    for use in port_uses(declared):
+        first = taken.setdefault((use.host, use.port), use)
+        if first is not use and not (first.shared and use.shared):
+            where = f"{_short(first.path)} (line {declared.places.find(first.path)[0]})"
+            yield Finding(use.path, f"{use.port} on {printable(use.host)} is also the port of {where}", "Give one of the two another port.")
+
+
+def wallets_are_used_once(declared: Declared) -> Iterator[Finding]:
+    """One key on one node: two senders with one nonce counter block each other, and one key on two hosts is slashed or lost."""
+    owners: dict[str, tuple[str, int]] = {}
+    if declared.network is not None:
+        owners[declared.network.deployer.secret] = ("the deployer", declared.line("network", "deployer"))
+    for name, node in declared.nodes.items():
+        if isinstance(node, RouterNode | MinerNode | OracleNode):
+            first, line = owners.setdefault(node.wallet.secret, (name, declared.line("nodes", name, "wallet")))
+            if first != name:
+                what = f"is also the wallet of {first} (line {line})"
+                yield Finding(("nodes", name, "wallet"), what, f"One key on one host: give {name} its own, or remove it.")
+
+
+def timeouts_do_not_cut(declared: Declared) -> Iterator[Finding]:
+    if declared.gateway is None:
+        return
+    limit = declared.gateway.request_timeout_s
+    for hostname, route in declared.proxy.items():
+        if route.read_timeout_s < limit:
+            what = f"{route.read_timeout_s} is below the gateway's request limit of {limit}"
+            yield Finding(("proxy", hostname, "read_timeout_s"), what, f"Long answers would be cut: set at least {limit}.")
+    for name, node in declared.nodes.items():
+        if isinstance(node, RouterNode) and node.request_timeout_s > limit:
+            line = declared.line("nodes", name, "request_timeout_s")
+            what = f"is {limit}, below the {node.request_timeout_s} of router {name} (line {line})"
+            yield Finding(("gateway", "request_timeout_s"), what, f"Long answers would be cut: set at least {node.request_timeout_s}.")
+            return
+
+
+def proxy_leads_to_a_gateway(declared: Declared) -> Iterator[Finding]:
+    for hostname, route in declared.proxy.items():
+        if declared.gateway is None and "gateway" not in declared.incomplete:
+            yield Finding(("proxy", hostname, "to"), f"names {route.to}, which is not declared", "Add the section gateway.")
+
+
+def services_have_owners(declared: Declared) -> Iterator[Finding]:
+    services: list[tuple[str, str, str]] = [(name, node.role, node.owner) for name, node in declared.nodes.items()]
+    services += [(hostname, "proxy", route.owner) for hostname, route in declared.proxy.items()]
+    if declared.gateway is not None:
+        services.append(("gateway", "gateway", declared.gateway.owner))
+    if "owners" not in declared.incomplete:
+        orphans = [name for name, kind, owner in services if not owner and not declared_owner(declared.owners, name, kind)]
+        if orphans:
+            yield Finding(
+                ("owners", "default"), f"is missing, and nobody owns {list_of(orphans, limit=4)}", "Add owners: {default: you@example}."
+            )
+    known = ["default", "gateway", "proxy", *NODE_ROLES, *(name for name, _, _ in services)]
+    for key in declared.owners:
+        if key not in known and declared.has_all("nodes"):
+            yield Finding(
+                ("owners", key),
+                "is neither a service nor a kind of service",
+                did_you_mean(key, known, otherwise=f"Known here: {list_of(known)}."),
+            )
+
+
+def _exists(declared: Declared, path: Path, section: str, name: str, noun: str) -> Iterator[Finding]:
+    if declared.is_unknown(section, name):
+        known = sorted(declared.written.get(section, ()))
+        otherwise = f"Declared {section}: {list_of(known)}." if known else f"Add {section}.{printable(name)}."
+        yield Finding(path, f"names {noun} {printable(name)}, which is not declared", did_you_mean(name, known, otherwise=otherwise))
+
+
+def _is_node(declared: Declared, path: Path, name: str, role: str) -> Iterator[Finding]:
+    node = declared.nodes.get(name)
+    if node is not None and node.role == role:
+        return
+    known = [other for other, candidate in declared.nodes.items() if candidate.role == role]
+    otherwise = f"Name a node of role {role}: {list_of(known, limit=5)}." if known else f"Name a node of role {role}, or add one."
+    if node is not None:
+        yield Finding(path, f"names {printable(name)}, of role {node.role} (line {declared.line('nodes', name)})", otherwise)
+    elif declared.is_unknown("nodes", name):
+        yield Finding(path, f"names {role} {printable(name)}, which is not declared", did_you_mean(name, known, otherwise=otherwise))
+
+
+def _are_nodes(declared: Declared, path: Path, names: tuple[str, ...], role: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield Finding((*path, index), f"names {printable(name)} twice", "Keep one of the two.")
+        else:
+            yield from _is_node(declared, (*path, index), name, role)
+        seen.add(name)
+
+
+def _short(path: Path) -> str:
+    return printable(str(path[1] if len(path) == 3 else path[0]))
+
+
+CHECKS: tuple[Check, ...] = (
+    names_follow_the_rule,
+    this_machine_has_one_name,
+    hosts_exist,
+    releases_exist,
+    releases_can_be_used,
+    chain_is_one,
+    node_references_lead_to_the_right_role,
+    router_sessions_exist,
+    sessions_can_be_served,
+    models_have_pools,
+    ports_are_free,
+    wallets_are_used_once,
+    timeouts_do_not_cut,
+    proxy_leads_to_a_gateway,
+    services_have_owners,
+)

@@ -1,0 +1,179 @@
+"""Declared: what could be read of a file, right or wrong. Environment: a whole one, frozen, that knows where each thing stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from cortops.environment.model import ChainNode, Gateway, Host, Network, Node, Pool, Release, Route, RouterNode
+from cortops.environment.reason import Path, Position
+from cortops.words.entity import Entity
+from cortops.words.errors import BadInput
+
+PORT_MAX = 65535
+
+N = TypeVar("N", bound=Node)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each path of one file stands. `origins` leads a path written out from a range back to the range."""
+
+    at: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    origins: Mapping[Path, Path] = field(default_factory=dict)
+
+    def source(self, path: Path) -> Path:
+        """The path as it is written in the file: ("nodes", "m3", "host") -> ("nodes", "m[1-12]", "host")."""
+        source: Path = ()
+        for step in path:
+            source = self.origins.get((*source, step), (*source, step))
+        return source
+
+    def find(self, path: Path) -> tuple[int, int]:
+        """Line and column (from 1) of a path, or of the nearest block around it that is written in the file."""
+        source = self.source(path)
+        while source and source not in self.at:
+            source = source[:-1]
+        return self.at.get(source, (1, 1))
+
+    def split(self, text: str) -> Path:
+        """`proxy.gateway.localhost.port` -> its steps; a name may hold dots."""
+        parts, path = text.split("."), ()  # type: tuple[list[str], Path]
+        while parts:
+            for size in range(len(parts), 0, -1):
+                longer = (*path, ".".join(parts[:size]))
+                if size == 1 or self.source(longer) in self.at:
+                    path, parts = longer, parts[size:]
+                    break
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """The sections, without the entries that could not be read.
+
+    written: section -> every name that stands there, unreadable entries included, so that nobody is told that a name is unknown
+    because its entry has a spelling mistake. incomplete: sections of which not every name is known.
+    """
+
+    name: str = ""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    network: Network | None = None
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    gateway: Gateway | None = None
+    proxy: Mapping[str, Route] = field(default_factory=dict)
+    written: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    incomplete: frozenset[str] = frozenset()
+    places: Places = field(default_factory=Places)
+
+    def is_unknown(self, section: str, name: str) -> bool:
+        """Whether `name` certainly does not stand in `section`."""
+        return section not in self.incomplete and name not in self.written.get(section, frozenset())
+
+    def has_all(self, *sections: str) -> bool:
+        """Whether every entry of these sections could be read, so that a missing one is really missing."""
+        read = {"nodes": self.nodes, "pools": self.pools, "hosts": self.hosts}
+        return all(section not in self.incomplete and len(read[section]) == len(self.written.get(section, ())) for section in sections)
+
+    def line(self, *path: str) -> int:
+        return self.places.find(path)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """One environment, whole and checked: what deployment, traffic, checks and alerts are derived from."""
+
+    name: str
+    file: str
+    owners: Mapping[str, str]
+    hosts: Mapping[str, Host]
+    releases: Mapping[str, Release]
+    network: Network
+    nodes: Mapping[str, Node]
+    pools: Mapping[str, Pool]
+    gateway: Gateway | None
+    proxy: Mapping[str, Route]
+    places: Places = field(default_factory=Places, repr=False, compare=False)
+
+    @property
+    def salt(self) -> str:
+        """The text that decides the addresses of deployed contracts."""
+        return self.network.contracts.salt or self.name
+
+    def position(self, path: Path | str) -> Position:
+        """Where a path stands, given as steps or as `nodes.miner-1.host`; of a default, the block that it would stand in."""
+        line, column = self.places.find(self.places.split(path) if isinstance(path, str) else path)
+        return Position(self.file, line, column)
+
+    def nodes_of(self, kind: type[N]) -> Iterator[tuple[str, N]]:
+        """Name and node of every node of one role, in the order of the file."""
+        return ((name, node) for name, node in self.nodes.items() if isinstance(node, kind))
+
+    def owner_of(self, entity: Entity) -> str:
+        """Who is asked about an entity: its own owner, else owners by name, by kind, then the default; "" where nobody is."""
+        own = ""
+        if entity.name in self.nodes and entity.kind in ("rpc", self.nodes[entity.name].role):
+            own = self.nodes[entity.name].owner
+        elif entity.kind == "gateway" and self.gateway:
+            own = self.gateway.owner
+        elif entity.kind == "proxy" and entity.name in self.proxy:
+            own = self.proxy[entity.name].owner
+        return own or declared_owner(self.owners, entity.name, entity.kind)
+
+
+def declared_owner(owners: Mapping[str, str], name: str, kind: str) -> str:
+    """The owner by name, else by kind, else the default, else ""."""
+    return owners.get(name) or owners.get(kind) or owners.get("default", "")
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """A TCP port that is listened on, where that is declared, and which hostnames may share it (those of one nginx)."""
+
+    host: str
+    port: int
+    path: Path
+    shared: bool = False
+
+
+def port_uses(declared: Declared | Environment) -> Iterator[PortUse]:
+    """Every port of a file, in its order."""
+    for name, node in declared.nodes.items():
+        for key in _port_keys(node):
+            yield PortUse(node.host, getattr(node, key), ("nodes", name, key))
+    if declared.gateway is not None:
+        yield PortUse(declared.gateway.on, declared.gateway.port, ("gateway", "port"))
+    for hostname, route in declared.proxy.items():
+        yield PortUse(route.on, route.port, ("proxy", hostname, "port"), shared=True)
+
+
+def _port_keys(node: Node) -> tuple[str, ...]:
+    if isinstance(node, ChainNode):
+        return ("port", "health_port")
+    return ("port", "ws_port") if isinstance(node, RouterNode) else ("port",)
+
+
+def shift_ports(env: Environment, base: int) -> Environment:
+    """Every port on this machine + `base`, so that two environments run side by side. BadInput where one leaves 1 to 65535."""
+    local = {name for name, host in env.hosts.items() if host.local}
+    for use in port_uses(env):
+        if use.host in local and not 1 <= use.port + base <= PORT_MAX:
+            raise BadInput(
+                f"port {use.port} + {base} is not a TCP port",
+                where=str(env.position(use.path)),
+                next="choose another --port-base: every port must stay within 1 to 65535",
+            )
+
+    def shifted(section: Any, host: str, *keys: str) -> Any:
+        return section.model_copy(update={key: getattr(section, key) + base for key in keys}) if host in local else section
+
+    return replace(
+        env,
+        nodes={name: shifted(node, node.host, *_port_keys(node)) for name, node in env.nodes.items()},
+        gateway=shifted(env.gateway, env.gateway.on, "port") if env.gateway else None,
+        proxy={hostname: shifted(route, route.on, "port") for hostname, route in env.proxy.items()},
+    )

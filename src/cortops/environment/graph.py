@@ -1,0 +1,120 @@
+"""The dependency graph that follows from an environment: what there is, and what each depends on. No circles by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cortops.environment.declared import Environment
+from cortops.environment.model import ChainNode, Engine, EngineNode, Gateway, MinerNode, Node, OracleNode, RouterNode
+from cortops.environment.reason import Path, Position
+from cortops.words.entity import Entity
+
+# From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one.
+KINDS = ("host", "rpc", "contract", "engine", "miner", "oracle", "session", "router", "pool", "gateway", "proxy")
+
+EXTERNAL_RPC = "rpc"  # the name of an RPC that is only a URL
+_ROLE_KINDS: Mapping[type[Node], str] = {
+    ChainNode: "rpc",
+    EngineNode: "engine",
+    RouterNode: "router",
+    MinerNode: "miner",
+    OracleNode: "oracle",
+}
+
+
+def entities(env: Environment) -> tuple[Entity, ...]:
+    """Everything that can be well or ill, ordered by kind (see KINDS), then as in the file."""
+    return tuple(sorted(_declared(env), key=lambda entity: KINDS.index(entity.kind)))
+
+
+def depends_on(env: Environment) -> Mapping[Entity, tuple[Entity, ...]]:
+    """Entity -> what it directly needs in order to be well; every entity is a key, and every value is one of `entities`."""
+    edges = dict.fromkeys(entities(env), ())  # type: dict[Entity, tuple[Entity, ...]]
+    for entity in edges:
+        edges[entity] = tuple(dict.fromkeys(_needs(env, entity)))
+    return edges
+
+
+def declared_at(env: Environment, entity: Entity) -> Position:
+    """Where an entity is declared; of one that is only a URL, where the URL stands."""
+    return env.position(_path(env, entity))
+
+
+def node_entity(name: str, node: Node) -> Entity:
+    return Entity(_ROLE_KINDS[type(node)], name)
+
+
+def rpc_entity(env: Environment) -> Entity:
+    return Entity("rpc", env.network.rpc.node or EXTERNAL_RPC)
+
+
+def engine_entity(engine: Engine) -> Entity:
+    """The engine of a miner; one that is only a URL is named by its host and port."""
+    return Entity("engine", engine.node or (engine.url or "").split("//", 1)[-1].split("/", 1)[0])
+
+
+def _declared(env: Environment) -> Iterator[Entity]:
+    yield from (Entity("host", name) for name in env.hosts)
+    if env.network.rpc.node is None:
+        yield rpc_entity(env)
+    yield from (Entity("contract", name) for name in env.network.contracts.places())
+    yield from dict.fromkeys(engine_entity(miner.engine) for _, miner in env.nodes_of(MinerNode) if miner.engine.node is None)
+    yield from (node_entity(name, node) for name, node in env.nodes.items())
+    yield from (Entity("session", str(sid)) for sid in env.network.sessions)
+    yield from (Entity("pool", name) for name in env.pools)
+    if env.gateway is not None:
+        yield Entity("gateway", Gateway.NAME)
+    yield from (Entity("proxy", hostname) for hostname in env.proxy)
+
+
+def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
+    if entity.kind == "contract":
+        yield rpc_entity(env)
+    elif entity.kind == "session":
+        yield from _session_needs(env, int(entity.name))
+    elif entity.kind == "pool":
+        yield from (Entity("router", member) for member in env.pools[entity.name].members)
+    elif entity.kind == "gateway" and env.gateway is not None:
+        yield from (Entity("pool", target.pool) for target in env.gateway.models.values())
+        yield Entity("host", env.gateway.on)
+    elif entity.kind == "proxy":
+        yield Entity(env.proxy[entity.name].to, Gateway.NAME)
+        yield Entity("host", env.proxy[entity.name].on)
+    elif entity.name in env.nodes and entity.kind == _ROLE_KINDS[type(env.nodes[entity.name])]:
+        yield from _node_needs(env, env.nodes[entity.name])
+
+
+def _session_needs(env: Environment, sid: int) -> Iterator[Entity]:
+    """Its miners answer, an oracle assigns and ends its tasks, the contracts record them."""
+    yield from (Entity("miner", name) for name in env.network.sessions[sid].nodes)
+    yield from (Entity("oracle", name) for name, _ in env.nodes_of(OracleNode))
+    yield from (Entity("contract", name) for name in env.network.contracts.places())
+
+
+def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
+    if isinstance(node, MinerNode):
+        yield engine_entity(node.engine)
+    if isinstance(node, RouterNode):
+        yield from (Entity("session", str(sid)) for ids in node.sessions.values() for sid in ids)
+    if isinstance(node, MinerNode | RouterNode | OracleNode):
+        yield from (Entity("contract", name) for name in env.network.contracts.places())
+        yield rpc_entity(env)
+    yield Entity("host", node.host)
+
+
+def _path(env: Environment, entity: Entity) -> Path:
+    if entity.name in env.nodes and entity.kind == _ROLE_KINDS[type(env.nodes[entity.name])]:
+        return ("nodes", entity.name)
+    if entity.kind == "engine":
+        users = [name for name, miner in env.nodes_of(MinerNode) if engine_entity(miner.engine) == entity]
+        return ("nodes", users[0], "engine") if users else ("nodes",)
+    sections: Mapping[str, Path] = {
+        "host": ("hosts",),
+        "contract": ("network", "contracts"),
+        "session": ("network", "sessions"),
+        "pool": ("pools",),
+        "proxy": ("proxy",),
+    }
+    if entity.kind in sections:
+        return (*sections[entity.kind], entity.name)
+    return ("network", "rpc") if entity.kind == "rpc" else (entity.kind,)

@@ -1,0 +1,227 @@
+"""Text of an environment file -> Environment, or every reason why it is none.
+
+Stages: YAML, ranges, sections, cross-checks. Each works on what the one before could read, so that one run names all mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cortops.environment import document, expand
+from cortops.environment.crosscheck import crosscheck
+from cortops.environment.declared import Declared, Environment, Places
+from cortops.environment.document import Value
+from cortops.environment.explain import explain
+from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Network, Node, Pool, Release, Route, Session
+from cortops.environment.reason import REASONS_PER_PLACE_MAX, Finding, Invalid, Path, Reason, did_you_mean, list_of, path_text, quoted
+from cortops.words.errors import BadInput
+
+SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy")
+REQUIRED: Mapping[str, str] = {
+    "format": f"Begin with: format: {FORMAT}",
+    "environment": "Add its name, for example: environment: lab",
+    "hosts": "Add hosts: {here: {local: true}}",
+    "network": "Add the section network: chain_id, rpc and contracts.",
+    "nodes": "Add the section nodes.",
+}
+FINDINGS_MAX = 500  # of the cross-checks; a file with more is not read by people
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def load(text: str, filename: str) -> Environment | Invalid:
+    """Text -> Environment, or Invalid with all reasons in the order of the file; no exception for any text. `filename` is only cited."""
+    read = document.read(text)
+    expanded = expand.expand(read.tree)
+    places = Places(read.places, expanded.origins)
+    findings = [*read.findings, *expanded.findings]
+    if read.complete and expanded.complete:
+        sections = _Sections(expanded.tree, findings)
+        declared = sections.declared(places)
+        findings += sections.findings
+        findings += islice(crosscheck(declared), FINDINGS_MAX)
+        if not findings:
+            return _environment(declared, filename)
+    return Invalid(filename, _reasons(findings, places))
+
+
+def load_file(path: FilePath) -> Environment | Invalid:
+    """The environment file at `path`. BadInput where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(document.SIZE_MAX_BYTES + 1)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadInput(
+            f"cannot read {path}", where=str(path), why=why, next="name an environment file, for example examples/local.yaml"
+        ) from error
+    return load(data.decode("utf-8", "surrogateescape"), str(path))
+
+
+def _environment(declared: Declared, filename: str) -> Environment:
+    if declared.network is None:
+        raise AssertionError("a file without findings has a network")
+    return Environment(
+        name=declared.name,
+        file=filename,
+        owners=declared.owners,
+        hosts=declared.hosts,
+        releases=declared.releases,
+        network=declared.network,
+        nodes=declared.nodes,
+        pools=declared.pools,
+        gateway=declared.gateway,
+        proxy=declared.proxy,
+        places=declared.places,
+    )
+
+
+def _reasons(findings: Iterable[Finding], places: Places) -> tuple[Reason, ...]:
+    """Findings with their places, sorted; of many at one place, which is a mistake in a range, the first few."""
+    at_place: dict[tuple[int, int], dict[tuple[str, str], Reason]] = {}
+    for finding in findings:
+        line, column = finding.at or places.find(finding.path)
+        same = at_place.setdefault((line, column), {})
+        if len(same) < REASONS_PER_PLACE_MAX:
+            reason = Reason(line, column, path_text(finding.path), finding.what, finding.instead)
+            same.setdefault((finding.what, finding.instead), reason)
+    return tuple(reason for place in sorted(at_place) for reason in at_place[place].values())
+
+
+class _Sections:
+    """The tree -> sections, entry by entry, so that one wrong entry leaves the others readable."""
+
+    def __init__(self, tree: Mapping[str, Value], before: Iterable[Finding]) -> None:
+        self._tree = tree
+        self.findings: list[Finding] = []
+        # A section in which a key was refused before may lack a name.
+        self._incomplete = {str(finding.path[0]) for finding in before if 1 <= len(finding.path) <= 2}
+
+    def declared(self, places: Places) -> Declared:
+        self._top()
+        hosts = self._entries("hosts", Host)
+        releases = self._entries("releases", Release)
+        nodes = self._nodes()
+        pools = self._entries("pools", Pool)
+        proxy = self._entries("proxy", Route)
+        name = self._tree.get("environment")
+        return Declared(
+            name=name if isinstance(name, str) else "",
+            owners=self._owners(),
+            hosts=hosts,
+            releases=releases,
+            network=self._network(),
+            nodes=nodes,
+            pools=pools,
+            gateway=self._block("gateway", Gateway),
+            proxy=proxy,
+            written={
+                **{section: frozenset(self._bodies(section)) for section in ("hosts", "releases", "nodes", "pools", "proxy")},
+                "sessions": frozenset(self._sessions()),
+            },
+            incomplete=frozenset(self._incomplete),
+            places=places,
+        )
+
+    def _top(self) -> None:
+        for key in self._tree:
+            if key not in SECTIONS:
+                self._refuse(
+                    (key,), "is not a section known here", did_you_mean(key, SECTIONS, otherwise=f"Known here: {list_of(SECTIONS)}.")
+                )
+        for key, instead in REQUIRED.items():
+            if key not in self._tree and key not in self._incomplete:
+                self._refuse((key,), "is missing", instead)
+        declared_format = self._tree.get("format", str(FORMAT))
+        if declared_format != str(FORMAT):
+            self._refuse(("format",), f"is {quoted(declared_format)}", f"This cortops reads format {FORMAT}.")
+        if not isinstance(self._tree.get("environment", ""), str):
+            self._refuse(("environment",), f"is {quoted(self._tree['environment'])}, not a name", "Write for example: environment: lab")
+
+    def _bodies(self, section: str) -> dict[str, Value]:
+        body = self._tree.get(section, {})
+        return body if isinstance(body, dict) else {}
+
+    def _entries(self, section: str, model: type[S]) -> dict[str, S]:
+        self._is_block(section)
+        read = {name: self._read(model, body, (section, name)) for name, body in self._bodies(section).items()}
+        return {name: value for name, value in read.items() if value is not None}
+
+    def _block(self, section: str, model: type[S]) -> S | None:
+        if section not in self._tree:
+            return None
+        value = self._read(model, self._tree[section], (section,))
+        if value is None:
+            self._incomplete.add(section)
+        return value
+
+    def _sessions(self) -> dict[str, Value]:
+        sessions = self._bodies("network").get("sessions", {})
+        return sessions if isinstance(sessions, dict) else {}
+
+    def _network(self) -> Network | None:
+        """The network with those of its sessions that can be read."""
+        sessions = self._sessions()
+        right = {sid: body for sid, body in sessions.items() if self._read(Session, body, ("network", "sessions", sid)) is not None}
+        if len(right) == len(sessions):
+            return self._block("network", Network)
+        return self._read(Network, {**self._bodies("network"), "sessions": right}, ("network",))
+
+    def _owners(self) -> dict[str, str]:
+        self._is_block("owners")
+        for name, owner in self._bodies("owners").items():
+            if not isinstance(owner, str) or not owner:
+                self._refuse(("owners", name), f"is {quoted(owner)}, not a contact", "Write whom to ask, for example: you@example")
+        return {name: owner for name, owner in self._bodies("owners").items() if isinstance(owner, str)}
+
+    def _nodes(self) -> dict[str, Node]:
+        self._is_block("nodes")
+        nodes: dict[str, Node] = {}
+        for name, body in self._bodies("nodes").items():
+            role = body.get("role") if isinstance(body, dict) else None
+            if not isinstance(body, dict):
+                self._refuse(
+                    ("nodes", name), f"is {quoted(body)}, not a block of keys", "Write for example: {role: oracle, host: here, port: 5201}"
+                )
+            elif not isinstance(role, str):
+                what = f"is {quoted(role)}, not a role" if "role" in body else "is missing"
+                self._refuse(("nodes", name, "role"), what, f"Write one of: {list_of(NODE_ROLES)}.")
+            elif role not in NODE_ROLES:
+                otherwise = f"Write one of: {list_of(NODE_ROLES)}."
+                self._refuse(("nodes", name, "role"), f"is {quoted(role)}", did_you_mean(role, list(NODE_ROLES), otherwise=otherwise))
+            else:
+                node = self._read(NODE_ROLES[role], _with_secrets(name, role, body), ("nodes", name))
+                if node is not None:
+                    nodes[name] = node
+        return nodes
+
+    def _read(self, model: type[S], body: Any, path: Path) -> S | None:
+        try:
+            return model.model_validate(body)
+        except ValidationError as error:
+            self.findings += explain(error, model, body, path)
+            return None
+
+    def _is_block(self, section: str) -> None:
+        value = self._tree.get(section, {})
+        if not isinstance(value, dict):
+            self._refuse((section,), f"is {quoted(value)}, not a block of names", "Write one name a line below it, or remove it.")
+            self._incomplete.add(section)
+
+    def _refuse(self, path: Path, what: str, instead: str) -> None:
+        self.findings.append(Finding(path, what, instead))
+
+
+def _with_secrets(name: str, role: str, body: dict[str, Value]) -> dict[str, Value]:
+    """A node's body with the default names of its secrets."""
+    defaults: dict[str, Value] = {}
+    if role in ("router", "miner", "oracle"):
+        defaults["wallet"] = {"secret": f"{name}/key"}
+    if role == "router":
+        defaults["api_key"] = {"secret": f"{name}/api-key"}
+    return {**defaults, **body}

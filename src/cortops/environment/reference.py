@@ -1,0 +1,137 @@
+"""The reference page of the environment file, written from the models: `python -m cortops.environment.reference > PAGE`."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from cortops.environment.model import (
+    NODE_ROLES,
+    Artifact,
+    Contracts,
+    Engine,
+    Gateway,
+    GatewayModel,
+    Host,
+    Network,
+    Pool,
+    PoolHealth,
+    Release,
+    Route,
+    Rpc,
+    Secret,
+    Session,
+)
+
+_SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
+    ("hosts.NAME", (Host,)),
+    ("releases.NAME", (Release, Artifact)),
+    ("network", (Network, Rpc, Contracts, Session)),
+    ("nodes.NAME", tuple(NODE_ROLES.values())),
+    ("pools.NAME", (Pool, PoolHealth)),
+    ("gateway", (Gateway, GatewayModel)),
+    ("proxy.HOSTNAME", (Route,)),
+    ("references", (Engine, Secret)),
+)
+_DEFAULTS_BY_NODE = {"wallet": "`{secret: NODE/key}`", "api_key": "`{secret: NODE/api-key}`"}
+_WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+
+_TOP = """# The environment file
+
+One YAML file declares an environment. `examples/local.yaml` is a whole one. This page is written from the code: do not edit it here.
+
+| Key | Means |
+|---|---|
+| `format` | Always `1`. |
+| `environment` | Name of the environment: a to z, 0 to 9 and `-`, at most 31 characters. |
+| `owners` | Whom to ask, by `default`, by kind (`router`), or by name (`router-1`); the most exact one wins. |
+| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy` | Below. |
+
+Names of hosts, releases, nodes and pools follow the same rule as the environment's.
+At most 1 MiB, 32 levels, 100,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.
+
+## Ranges
+
+`m[1-12]` as the key of a node or host stands for twelve of them; `m[01-12]` keeps the leading zero.
+
+- `{n}` in its body is the number, `{n+5100}` the number plus 5100: `port: "{n+5100}"`.
+- `host: "h[3-9]"` takes the name at the same position, starting over when it runs out.
+- In a list of names, anywhere, a range stands for all of them: `members: ["r[1-2]"]`.
+- A range has at most 5,000 names.
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    return _TOP + "".join(f"\n## {title}\n" + "".join(_table(model) for model in models) for title, models in _SECTIONS)
+
+
+def _table(model: type[BaseModel]) -> str:
+    fields = sorted(model.model_fields.items(), key=lambda item: item[0] != "role")
+    rows = "".join(_row(model, name, info) for name, info in fields)
+    role = next((role for role, kind in NODE_ROLES.items() if kind is model), "")
+    heading = f"role {role}" if role else model.__name__
+    return f"\n### {heading}\n\n{(model.__doc__ or '').strip()}\n\n| Key | Value | Default | Means |\n|---|---|---|---|\n{rows}"
+
+
+def _row(model: type[BaseModel], name: str, info: FieldInfo) -> str:
+    if model is Release and name == "every":
+        return ""
+    required = _DEFAULTS_BY_NODE.get(name) or ("required" if info.is_required() else _default(info))
+    about = info.description or ("As Artifact." if model is Release else "The role." if name == "role" else "")
+    return f"| `{info.alias or name}` | {_value(info)} | {required} | {about} |\n"
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.default
+    if isinstance(value, Secret):
+        return f"`{{secret: {value.secret}}}`"
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`" if value not in (None, "", {}) else "none"
+
+
+def _value(info: FieldInfo) -> str:
+    words = " or ".join(_type_words(info.annotation))
+    bounds = {type(item).__name__: item for item in info.metadata}
+    low, high = bounds.get("Ge") or bounds.get("Gt"), bounds.get("Le")
+    if low is not None and high is not None:
+        above = "above " if type(low).__name__ == "Gt" else ""
+        words += f", {above}{_bound(low)} to {_bound(high)}"
+    return words
+
+
+def _bound(item: Any) -> str:
+    return f"{getattr(item, type(item).__name__.lower()):,}"
+
+
+def _type_words(annotation: Any) -> Iterator[str]:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        yield from _type_words(args[0])
+    elif origin in (typing.Union, types.UnionType):
+        for arg in args:
+            if arg is not type(None):
+                yield from _type_words(arg)
+    elif origin is typing.Literal:
+        yield from (f"`{str(arg).lower() if isinstance(arg, bool) else arg}`" for arg in args)
+    elif origin is Mapping:
+        yield f"{' or '.join(_type_words(args[0]))} -> {' or '.join(_type_words(args[1]))}"
+    elif origin is tuple:
+        yield f"list of {' or '.join(_type_words(args[0]))}"
+    else:
+        yield _WORDS.get(annotation, annotation.__name__)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

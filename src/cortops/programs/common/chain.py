@@ -1,0 +1,128 @@
+"""The chain as a program has it: one client, one wallet, one follower, and how fresh what it says is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from cortops.contracts.abi import Event, word
+from cortops.contracts.follow import Batch, Follower
+from cortops.contracts.heads import Websocket
+from cortops.contracts.network import Addresses, Call, Network
+from cortops.contracts.path import find_events
+from cortops.contracts.rpc import RpcClient
+from cortops.contracts.sender import Receipt, Sender
+from cortops.contracts.wallet import Wallet
+from cortops.programs.common.logs import Log
+from cortops.programs.common.progress import Key
+from cortops.protocol.http import HttpClient
+from cortops.protocol.settings import ChainSettings
+from cortops.words.clock import Clock
+from cortops.words.errors import BadInput, ChainError
+
+HEAD_AGE_S_MAX = 60.0  # an older head means that the chain, or our way to it, has stopped
+MINED_TIMEOUT_S = 30.0
+POLL_EVERY_S = 1.0  # when the node announces no heads
+RETRY_FIRST_S, RETRY_MAX_S = 0.25, 5.0
+SETTLE_POLL_S = 0.1
+
+
+class Chain:
+    """Made once in a composition root. BadInput when the private key is not that of the address in the settings."""
+
+    def __init__(self, settings: ChainSettings, http: HttpClient, clock: Clock, log: Log) -> None:
+        wallet = Wallet(settings.private_key)
+        if wallet.address.lower() != settings.address.lower():
+            raise BadInput(f"NODE_PRIVATE_KEY belongs to {wallet.address}, NODE_PUBLIC_KEY says {settings.address}", where="env file")
+        addresses = Addresses(node_registry=settings.node_registry, session=settings.session, session_queue=settings.session_queue)
+        self.wallet = wallet
+        self.address = wallet.address
+        self.rpc = RpcClient(settings.rpc_url, http)
+        self.network = Network(self.rpc, addresses)
+        self.sender = Sender(self.rpc, wallet, settings.chain_id, clock)
+        self.chain_id = settings.chain_id
+        self.head: int | None = None
+        self._url = settings.rpc_url
+        self._clock = clock
+        self._log = log
+        self._follower: Follower | None = None
+        self._head_at = 0.0
+        self._head_seen_at = 0.0
+        self._failure = "the chain has not answered yet"
+
+    async def ready(self) -> int:
+        """Wait until the chain answers; its head. BadInput when it is another chain than the settings say."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                found = int(await self.rpc.call("eth_chainId"), 16)
+                if found != self.chain_id:
+                    raise BadInput(f"the chain at {self._url} has id {found}, CHAINID says {self.chain_id}", where="env file")
+                head = int(await self.rpc.call("eth_blockNumber"), 16)
+            except ChainError as error:
+                self._failure = error.what
+                await self._clock.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_MAX_S)
+                continue
+            self._failure = ""
+            return head
+
+    async def batches(self, from_block: int) -> AsyncIterator[Batch]:
+        """Follow the three contracts from `from_block` on, without end."""
+        self._follower = Follower(
+            self.rpc,
+            self.network.contracts,
+            clock=self._clock,
+            from_block=from_block,
+            poll_every_s=POLL_EVERY_S,
+            hint=Websocket(self._url, self._clock),
+        )
+        batches = aiter(self._follower)
+        async with aclosing(batches):  # type: ignore[type-var]
+            async for batch in batches:
+                self.head = batch.head
+                self._head_at, self._head_seen_at = float(batch.head_at), self._clock.monotonic()
+                if batch.rewound:
+                    self.sender.resync()
+                    self._log.warning("chain_rewound", first=batch.first, head=batch.head)
+                yield batch
+
+    async def write(self, call: Call, timeout_s: float = MINED_TIMEOUT_S) -> Receipt:
+        """Send one transaction and wait until it is mined. Raises as Sender.send and Sender.confirm."""
+        return await self.sender.confirm(await self.sender.send(*call), timeout_s)
+
+    async def events(self, key: Key) -> tuple[Event, ...]:
+        """All events of one task, in order; empty when there is no such task."""
+        session, task = key
+        return await find_events(self.network, [None, "0x" + word(session), "0x" + word(task)], until="TaskSubmitted", from_block=0)
+
+    async def settled(self) -> None:
+        """Wait until no transaction of this wallet waits to be mined: only then does the chain tell what became of all of them."""
+        while True:
+            mined, waiting = await self.rpc.batch_results(
+                [("eth_getTransactionCount", (self.address, tag)) for tag in ("latest", "pending")]
+            )
+            if int(mined, 16) >= int(waiting, 16):
+                return
+            await self._clock.sleep(SETTLE_POLL_S)
+
+    @property
+    def head_age_s(self) -> float | None:
+        """The older of: the block's own time, and when it came to us. None before the first."""
+        if self.head is None:
+            return None
+        return max(0.0, self._clock.now() - self._head_at, self._clock.monotonic() - self._head_seen_at)
+
+    def why(self) -> tuple[str, ...]:
+        """Reasons why what we know of the chain is not to be trusted; empty when all is well."""
+        failure = self._failure or (self._follower.failure if self._follower else "")
+        if failure:
+            return (f"chain: {failure}",)
+        age_s = self.head_age_s
+        if age_s is None:
+            return ("chain: no block seen yet",)
+        return (f"chain: the head is {age_s:.0f} s old",) if age_s > HEAD_AGE_S_MAX else ()
+
+    def facts(self) -> dict[str, object]:
+        age_s = self.head_age_s
+        return {"address": self.address, "head": self.head, "head_age_s": None if age_s is None else round(age_s, 1)}

@@ -1,0 +1,1 @@
+"""The gateway: key -> model -> pool -> member -> stream -> usage, for OpenAI clients."""

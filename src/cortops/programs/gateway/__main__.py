@@ -1,0 +1,112 @@
+"""`python -m cortops.programs.gateway CONFIG.json`: the composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+
+from cortops.programs.common.logs import Log, failure
+from cortops.programs.common.process import read_input, start
+from cortops.programs.gateway.handle import Gateway
+from cortops.programs.gateway.health import watch_members
+from cortops.programs.gateway.keycheck import KeyCheck
+from cortops.programs.gateway.pools import Pools
+from cortops.programs.gateway.server import HttpServer
+from cortops.programs.gateway.ship import Ship
+from cortops.programs.gateway.spool import Spool
+from cortops.protocol.deadlines import Deadlines
+from cortops.protocol.gateway import GatewayConfig
+from cortops.protocol.http import HttpClient
+from cortops.words.clock import Clock, SystemClock
+from cortops.words.errors import PortTaken
+
+STOP_GRACE_S = 6.0  # of the 9 s that process.start allows
+IDLE_MEMBERS_MAX = 256
+CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def load(path: Path) -> GatewayConfig:
+    return GatewayConfig.from_json(read_input(path), where=str(path))
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
+def read_client_id(header: str) -> str:
+    """A client's own X-Request-ID if it is short and harmless, else "" (it goes into headers, logs and the usage row)."""
+    return header if CLIENT_ID.fullmatch(header) else ""
+
+
+async def serve(config: GatewayConfig, log: Log) -> None:
+    """Serve until cancelled; then let requests end, ship what is spooled, and close."""
+    await run(config, log, SystemClock())
+
+
+async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio.Future[int] | None = None) -> None:
+    """`serve` with the clock as an argument; `started` gets the port."""
+    deadlines = Deadlines(clock)
+    http = HttpClient(clock=clock, idle_max_per_origin=IDLE_MEMBERS_MAX)
+    store = config.store
+    label = f"{int(clock.now() * 1000):013}-{os.getpid()}-{secrets.token_hex(2)}"
+    spool = Spool(Path(store.spool_folder), segment_max_mib=store.spool_segment_max_mib, fsync=store.spool_fsync == "always", label=label)
+    ship = Ship(spool, Path(store.spool_folder), Path(store.usage_db), clock=clock, log=log, every_s=store.ship_every_s)
+    keys = KeyCheck(Path(store.keys_db), clock, stale_max_s=store.keys_stale_max_s)
+    pools = Pools(config, clock, deadlines)
+    gateway = Gateway(config, pools=pools, keys=keys, spool=spool, ship=ship, http=http, clock=clock, log=log)
+    server = HttpServer(
+        gateway.handle,
+        config.limits,
+        clock=clock,
+        deadlines=deadlines,
+        new_id=new_request_id,
+        read_client_id=read_client_id,
+        failed=lambda error: log.error("request_failed", **failure(error)),
+    )
+    try:
+        await keys.refresh()
+        if keys.trouble:
+            log.warning("keys_unavailable", what=keys.trouble, next="create the key store with: cortops keys issue")
+        port = await listen(server, config)
+        log.info("listening", ip=config.listen.ip, port=port, models=len(config.models), pools=len(config.pools))
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keys.run())
+            group.create_task(ship.run())
+            group.create_task(watch_members(config, pools, http, clock, log))
+            if started is not None:
+                started.set_result(port)
+    finally:
+        await server.stop(STOP_GRACE_S)
+        spool.close()
+        await ship.step()
+        ship.close()
+        keys.close()
+        deadlines.close()
+        await http.close()
+
+
+async def listen(server: HttpServer, config: GatewayConfig) -> int:
+    """Listen as configured; the port. Raises PortTaken."""
+    ip, port = config.listen.ip, config.listen.port
+    try:
+        return await server.listen(ip, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
+        raise
+
+
+def main() -> int:
+    return start("gateway", load, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Which member gets a request: least in flight per capacity, a bounded FIFO queue, health. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from cortops.protocol.gateway import Member, Pool
+
+MemberState = Literal["unknown", "ok", "down"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """The right to have one request in flight on one session of one member."""
+
+    member: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A place in the queue; `avoid` are members that this request has tried."""
+
+    number: int
+    avoid: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    """No slot and no place: the queue is full, or no member can ever serve this request as things are."""
+
+    kind: Literal["queue_full", "no_member"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A queued request's slot."""
+
+    ticket: Ticket
+    slot: Slot
+
+
+class _Member:
+    """One member's free sessions and health."""
+
+    def __init__(self, member: Member, in_flight_per_session: int) -> None:
+        self.name = member.name
+        # Each session appears as often as it may be used at once; taken from the left, given back on the right: the longest rested first.
+        self.free = deque(session for _ in range(in_flight_per_session) for session in member.sessions)
+        self.capacity = len(self.free)
+        self.state: MemberState = "unknown"
+        self.why = "not asked yet"
+        self.streak = 0  # answers in a row that speak against the present state
+        self.taken = 0  # when last chosen, in choices
+
+    @property
+    def in_flight(self) -> int:
+        return self.capacity - len(self.free)
+
+    def view(self) -> MemberView:
+        return MemberView(name=self.name, state=self.state, why=self.why, in_flight=self.in_flight, capacity=self.capacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """A member as /health shows it."""
+
+    name: str
+    state: MemberState
+    why: str
+    in_flight: int
+    capacity: int
+
+
+class PoolState:
+    """Slots, queue and health of one pool. A member not yet asked is used: finding out by a request is better than refusing all."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._members = {member.name: _Member(member, pool.in_flight_per_session) for member in pool.members}
+        self._queue: deque[Ticket] = deque()
+        self._queue_max = pool.queue_max
+        self._bad_after = pool.health.bad_after
+        self._good_after = pool.health.good_after
+        self._choices = 0
+        self._tickets = 0
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def members(self) -> list[MemberView]:
+        return [member.view() for member in self._members.values()]
+
+    def acquire(self, avoid: Iterable[str] = ()) -> Slot | Ticket | Denied:
+        """A slot now, or a place in the queue, or neither. Who waits already goes first."""
+        avoided = frozenset(avoid)
+        hopeful = [member for member in self._members.values() if member.state != "down" and member.name not in avoided]
+        if not hopeful:
+            whys = "; ".join(f"{m.name}: {'tried' if m.name in avoided else m.why}" for m in self._members.values())
+            return Denied(kind="no_member", why=whys)
+        if not self._queue and (slot := self._choose(avoided)) is not None:
+            return slot
+        if len(self._queue) >= self._queue_max:
+            return Denied(kind="queue_full", why=f"{len(self._queue)} requests are waiting")
+        self._tickets += 1
+        ticket = Ticket(number=self._tickets, avoid=avoided)
+        self._queue.append(ticket)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> bool:
+        """Give the place in the queue up; False if a slot was granted already."""
+        if ticket not in self._queue:
+            return False
+        self._queue.remove(ticket)
+        return True
+
+    def release(self, slot: Slot) -> None:
+        """The request on `slot` is over; `grants` tells who is next."""
+        member = self._members[slot.member]
+        assert member.in_flight > 0, "a slot is released once"
+        member.free.append(slot.session)
+
+    def report(self, member: str, *, ok: bool, why: str) -> bool:
+        """An answer about a member's health, from a probe or a request; True if its state turned."""
+        found = self._members[member]
+        speaks_for = found.state == ("ok" if ok else "down")
+        if speaks_for:
+            found.streak, found.why = 0, why
+            return False
+        found.streak += 1
+        first = ok and found.state == "unknown"  # one good answer proves a member that nothing spoke against
+        needed = 1 if first else self._good_after if ok else self._bad_after
+        if found.streak < needed:
+            return False
+        found.state, found.why, found.streak = ("ok" if ok else "down"), why, 0
+        return True
+
+    def grants(self) -> list[Grant]:
+        """Slots for those who wait, first come first served; ask after every release and every report."""
+        given: list[Grant] = []
+        for ticket in list(self._queue):
+            slot = self._choose(ticket.avoid)
+            if slot is not None:
+                self._queue.remove(ticket)
+                given.append(Grant(ticket=ticket, slot=slot))
+            elif not ticket.avoid:
+                break  # nobody behind can be luckier: they avoid as much or more
+        return given
+
+    def _choose(self, avoid: frozenset[str]) -> Slot | None:
+        best: _Member | None = None
+        for member in self._members.values():
+            if member.free and member.state != "down" and member.name not in avoid and (best is None or _before(member, best)):
+                best = member
+        if best is None:
+            return None
+        self._choices += 1
+        best.taken = self._choices
+        return Slot(member=best.name, session=best.free.popleft())
+
+
+def _before(one: _Member, other: _Member) -> bool:
+    """Less in flight per capacity, then longer not chosen."""
+    mine, theirs = one.in_flight * other.capacity, other.in_flight * one.capacity
+    return mine < theirs or (mine == theirs and one.taken < other.taken)

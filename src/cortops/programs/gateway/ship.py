@@ -1,0 +1,137 @@
+"""From the spool to the usage database, in batches, each row once by its request id, for as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from cortops.programs.common.logs import Log
+from cortops.programs.gateway.spool import SUFFIX, Spool
+from cortops.protocol import usage
+from cortops.protocol.usage import UsageRow
+from cortops.words.clock import Clock
+from cortops.words.errors import StoreUnavailable
+
+BATCH_MAX = 256 * 1024  # bytes of one transaction
+RETRY_S_MAX = 5.0
+
+_decoder = msgspec.json.Decoder(UsageRow)
+
+
+class Ship:
+    """`run` ships until cancelled; `step` ships what is there now. `trouble` says why the database is not reached."""
+
+    def __init__(self, spool: Spool, folder: Path, database: Path, *, clock: Clock, log: Log, every_s: float) -> None:
+        self.trouble = ""
+        self._spool = spool
+        self._folder = folder
+        self._database = database
+        self._clock = clock
+        self._log = log
+        self._every_s = every_s
+        self._connection: sqlite3.Connection | None = None
+        self._file = (0, 0)
+        self._offsets: dict[Path, int] = {}  # how much of a segment is shipped
+        self._seen = -1  # spool.written at the last complete step
+
+    async def run(self) -> None:
+        wait_s = self._every_s
+        while True:
+            done = await self.step()
+            wait_s = self._every_s if done else min(RETRY_S_MAX, wait_s * 2)
+            await self._clock.sleep(wait_s)
+
+    async def step(self) -> bool:
+        """Ship everything there is; False when the database or the spool could not be used."""
+        if self._spool.trouble:
+            self._spool.flush()
+        written = self._spool.written
+        if written == self._seen and not self.trouble:
+            return True
+        try:
+            await asyncio.to_thread(self._all)
+        except (StoreUnavailable, OSError) as error:
+            if not self.trouble:
+                self._log.error("usage_not_shipped", what=str(error), next="rows wait in the spool folder; nothing is lost")
+            self.trouble = str(error)
+            self.close()
+            return False
+        if self.trouble:
+            self._log.info("usage_shipped_again")
+        self.trouble, self._seen = "", written
+        return True
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _all(self) -> None:
+        if self._connection is not None and not self._is_same_file():
+            self.close()
+        if self._connection is None:
+            self._connection = usage.open_usage(self._database)
+            found = self._database.stat()
+            self._file = (found.st_dev, found.st_ino)
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            self._segment(path)
+
+    def _is_same_file(self) -> bool:
+        """False if the database was replaced or removed: rows written to the old one would be lost."""
+        try:
+            found = self._database.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def _segment(self, path: Path) -> None:
+        """Ship one segment: our active one as far as it is written, an abandoned one to its end, another process's not at all."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # shipped by another process
+            return
+        try:
+            active = path == self._spool.active
+            if not active:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+            rest = self._rows(path, descriptor)
+            if not active:
+                self._remove(path, rest)
+        finally:
+            os.close(descriptor)
+
+    def _rows(self, path: Path, descriptor: int) -> bytes:
+        """Ship whole lines from where we were; what is left after the last one."""
+        assert self._connection is not None
+        offset = self._offsets.get(path, 0)
+        while True:
+            block = os.pread(descriptor, BATCH_MAX, offset)
+            end = block.rfind(b"\n") + 1
+            if end == 0:
+                return block
+            usage.insert(self._connection, self._database, self._read(path, block[:end]))
+            offset += end
+            self._offsets[path] = offset
+
+    def _read(self, path: Path, block: bytes) -> list[UsageRow]:
+        rows: list[UsageRow] = []
+        for line in block.splitlines():
+            try:
+                rows.append(_decoder.decode(line))
+            except (ValueError, RecursionError) as error:
+                self._log.error("usage_row_damaged", segment=path.name, what=str(error), length=len(line))
+        return rows
+
+    def _remove(self, path: Path, rest: bytes) -> None:
+        if rest:  # cut by a power loss or a full disk, before its client had the last byte
+            self._log.warning("usage_row_cut", segment=path.name, length=len(rest))
+        path.unlink(missing_ok=True)
+        self._offsets.pop(path, None)

@@ -1,0 +1,42 @@
+"""Where the chain is asked and where its contracts are: declared, or derived from the deployer's address and the shipped artifacts."""
+
+from __future__ import annotations
+
+from cortops.contracts import create2
+from cortops.contracts.abi import word
+from cortops.contracts.artifact import load
+from cortops.contracts.keccak import keccak_hex
+from cortops.contracts.network import Addresses
+from cortops.environment.declared import Environment
+from cortops.environment.model import DEPLOY
+from cortops.surfaces.site import Site
+
+# Name in the environment file -> artifact.
+ARTIFACTS = {"node-registry": "node_registry", "session": "session", "session-queue": "session_queue"}
+
+
+def rpc_url(env: Environment) -> str:
+    """The URL that everything asks the chain by."""
+    if env.network.rpc.url is not None:
+        return env.network.rpc.url
+    assert env.network.rpc.node is not None
+    return f"http://127.0.0.1:{env.nodes[env.network.rpc.node].port}"
+
+
+def salt(env: Environment) -> str:
+    """32 bytes from the declared salt, the environment's name by default: two environments on one chain do not meet."""
+    return keccak_hex(env.salt.encode())
+
+
+def init_code(env: Environment, site: Site, name: str) -> str:
+    """A contract's init code with its constructor argument: the administrator, who is the deployer."""
+    return load(ARTIFACTS[name]).init_code + word(site.public[env.network.deployer.secret])
+
+
+def contract_addresses(env: Environment, site: Site) -> Addresses:
+    """The three addresses, whether the contracts exist yet or not."""
+    places = {
+        ARTIFACTS[name]: create2.address(init_code(env, site, name), salt(env)) if place == DEPLOY else place
+        for name, place in env.network.contracts.places().items()
+    }
+    return Addresses(**places)

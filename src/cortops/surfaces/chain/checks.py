@@ -1,0 +1,94 @@
+"""Does the chain move, with the id and the code that were declared, and are its sessions open?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cortops.contracts.abi import static_call
+from cortops.contracts.artifact import load
+from cortops.environment.declared import Environment
+from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, rpc_url
+from cortops.surfaces.readings import bad, inconclusive, json_of, ok, reply_of
+from cortops.surfaces.site import Site
+from cortops.words.entity import Entity
+from cortops.words.evidence import Check, Judge, Verdict
+from cortops.words.question import Question, Reply, Rpc
+
+HEAD_AGE_MAX_S = 60.0  # the development chain makes an empty block every 10 s
+CHAIN_ID, HEAD = "chain:id", "chain:head"
+
+
+def questions(env: Environment, site: Site) -> Iterator[Question]:
+    url = rpc_url(env)
+    addresses = contract_addresses(env, site)
+    yield Rpc(id=CHAIN_ID, url=url, method="eth_chainId", timeout_s=3)
+    yield Rpc(id=HEAD, url=url, method="eth_getBlockByNumber", params=("latest", False), timeout_s=3)
+    for name, artifact in ARTIFACTS.items():
+        yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(getattr(addresses, artifact), "latest"), timeout_s=3)
+    for sid in env.network.sessions:
+        call = {"to": addresses.session, "data": static_call(load("session"), "isSessionActive(uint256)", sid)}
+        yield Rpc(id=f"session:{sid}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
+
+
+def checks(env: Environment, site: Site) -> Iterator[Check]:
+    rpc = Entity("rpc", env.network.rpc.node or "rpc")
+    owner = env.owner_of(rpc)
+    yield Check(entity=rpc, name="chain id", asks=(CHAIN_ID,), judge=_chain_id(env.network.chain_id), owner=owner, runbook="dashboard")
+    yield Check(entity=rpc, name="head age", asks=(HEAD,), judge=_head_age(), owner=owner)
+    for name, artifact in ARTIFACTS.items():
+        asked, code = f"code:{name}", load(artifact).runtime_code
+        yield Check(entity=Entity("contract", name), name="code", asks=(asked,), judge=_code(asked, code), owner=owner, runbook="contracts")
+    for sid in env.network.sessions:
+        asked = f"session:{sid}"
+        yield Check(entity=Entity("session", str(sid)), name="active", asks=(asked,), judge=_active(asked), owner=owner, runbook="miner")
+
+
+def _chain_id(declared: int) -> Judge:
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, CHAIN_ID)
+        if isinstance(answer, Verdict):
+            return answer
+        found = int(answer.text.strip('"'), 16) if answer.status == 0 else None
+        return ok(f"chain {declared}") if found == declared else bad(f"says it is chain {found}, declared is {declared}")
+
+    return judge
+
+
+def _head_age() -> Judge:
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, HEAD)
+        if isinstance(answer, Verdict):
+            return answer
+        head = json_of(answer)
+        stamp, number = head.get("timestamp"), head.get("number")
+        if not isinstance(stamp, str) or not isinstance(number, str):
+            return inconclusive(f"the head could not be read: {answer.text[:80]}")
+        age_s = now - int(stamp, 16)
+        return (ok if age_s <= HEAD_AGE_MAX_S else bad)(f"block {int(number, 16)}, {max(age_s, 0):.0f} s old")
+
+    return judge
+
+
+def _code(asked: str, runtime_code: str) -> Judge:
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, asked)
+        if isinstance(answer, Verdict):
+            return inconclusive(f"the chain could not be asked: {answer.text}")
+        found = answer.text.strip('"')
+        if found == runtime_code:
+            return ok("code on chain is the artifact's")
+        return bad("no code at its address" if found == "0x" else "code on chain differs from the artifact")
+
+    return judge
+
+
+def _active(asked: str) -> Judge:
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = reply_of(replies, asked)
+        if isinstance(answer, Verdict):
+            return inconclusive(f"the chain could not be asked: {answer.text}")
+        if answer.status != 0:
+            return bad(f"the session contract refuses to answer: {answer.text[:120]}")
+        return ok("active on chain") if answer.text.strip('"').endswith("1") else bad("not active on chain")
+
+    return judge

@@ -1,0 +1,230 @@
+"""What must stand on chain: contracts, their links and roles, funded and registered wallets, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortops.contracts import create2
+from cortops.contracts.abi import encode_call, static_call, word
+from cortops.contracts.artifact import load
+from cortops.contracts.keccak import keccak_hex
+from cortops.contracts.network import Addresses
+from cortops.environment.declared import Environment
+from cortops.environment.model import DEPLOY, MinerNode, OracleNode, RouterNode, Session
+from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, init_code, rpc_url, salt
+from cortops.surfaces.site import Site, cite
+from cortops.words.entity import Entity
+from cortops.words.resource import Contract, ContractState, Funded, Resource, SecretRef
+
+PLACE = "chain"
+WALLET_MIN_WEI = 10**17
+SESSION_DEDICATED = 1  # facts C.2: 0 is ephemeral; numbers above are ours
+SESSION_RESERVE_S, SESSION_TASKS_MAX = 300, 5  # facts C.2, values seen
+ORACLE_ROLE = keccak_hex(b"ORACLE_ROLE")
+SESSION_ROLE = keccak_hex(b"SESSION_ROLE")
+
+WalletNode = RouterNode | MinerNode | OracleNode
+
+
+def render(env: Environment, site: Site) -> Iterator[Resource]:
+    """Everything on chain, each with what it needs; the chain's own service comes first where it is ours."""
+    addresses = contract_addresses(env, site)
+    chain_needs = _chain_service(env)
+    deployer = env.network.deployer.secret
+    yield _funded(env, site, "deployer", deployer, "network", chain_needs)
+    yield from _contracts(env, site, chain_needs)
+    yield from _links(env, addresses)
+    for name, node in env.nodes.items():
+        if isinstance(node, RouterNode | MinerNode | OracleNode):
+            yield _funded(env, site, name, node.wallet.secret, cite(env, "nodes", name), chain_needs)
+            yield _registered(env, site, addresses, name, node)
+        if isinstance(node, OracleNode):
+            yield _role(env, site, addresses, name, node)
+    previous: tuple[str, ...] = ()
+    for sid in sorted(env.network.sessions):
+        session = list(_session(env, site, addresses, sid, env.network.sessions[sid], previous))
+        previous = (session[0].key,)
+        yield from session
+
+
+def _chain_service(env: Environment) -> tuple[str, ...]:
+    node = env.network.rpc.node
+    return () if node is None else (f"{env.nodes[node].host} service:{node}",)
+
+
+def _funded(env: Environment, site: Site, name: str, secret: str, because: str, needs: tuple[str, ...]) -> Funded:
+    return Funded(
+        place=PLACE,
+        entity=Entity("wallet", name),
+        because=because,
+        needs=needs,
+        name=name,
+        rpc_url=rpc_url(env),
+        address=site.public[secret],
+        at_least_wei=WALLET_MIN_WEI,
+    )
+
+
+def _contracts(env: Environment, site: Site, needs: tuple[str, ...]) -> Iterator[Contract]:
+    for name, place in env.network.contracts.places().items():
+        if place != DEPLOY:
+            continue
+        code = init_code(env, site, name)
+        yield Contract(
+            place=PLACE,
+            entity=Entity("contract", name),
+            because=cite(env, "network", "contracts", name),
+            needs=(*needs, f"{PLACE} funded:deployer"),
+            name=name,
+            rpc_url=rpc_url(env),
+            address=create2.address(code, salt(env)),
+            init_code=code,
+            salt=salt(env),
+            code_hash=load(ARTIFACTS[name]).code_hash,
+            signer=SecretRef(env.network.deployer.secret),
+        )
+
+
+def _state(
+    env: Environment,
+    name: str,
+    entity: Entity,
+    because: str,
+    *,
+    to: str,
+    read: str,
+    expect: str,
+    write: str,
+    signer: str,
+    needs: tuple[str, ...],
+) -> ContractState:
+    return ContractState(
+        place=PLACE,
+        entity=entity,
+        because=because,
+        needs=(*_deployed(env), *needs),
+        name=name,
+        rpc_url=rpc_url(env),
+        to=to,
+        read=read,
+        expect="0x" + expect,
+        write=write,
+        signer=SecretRef(signer),
+    )
+
+
+def _deployed(env: Environment) -> tuple[str, ...]:
+    return tuple(f"{PLACE} contract:{name}" for name, place in env.network.contracts.places().items() if place == DEPLOY)
+
+
+def _links(env: Environment, addresses: Addresses) -> Iterator[ContractState]:
+    """Each contract knows the others that it calls; only those that we deployed are ours to link."""
+    registry, session, queue = addresses.node_registry, addresses.session, addresses.session_queue
+    for name, artifact, holder, what, target in (
+        ("session", "session", session, "SessionQueue", queue),
+        ("session", "session", session, "NodeRegistry", registry),
+        ("session-queue", "session_queue", queue, "Session", session),
+        ("session-queue", "session_queue", queue, "NodeRegistry", registry),
+    ):
+        if env.network.contracts.places()[name] == DEPLOY:
+            yield _state(
+                env,
+                f"{name} knows {what}",
+                Entity("contract", name),
+                cite(env, "network", "contracts", name),
+                to=holder,
+                read=static_call(load(artifact), f"get{what}Address()"),
+                expect=word(target),
+                write=static_call(load(artifact), f"set{what}Address(address)", target),
+                signer=env.network.deployer.secret,
+                needs=(),
+            )
+
+
+def _role(env: Environment, site: Site, addresses: Addresses, name: str, node: OracleNode) -> ContractState:
+    queue, account = load("session_queue"), site.public[node.wallet.secret]
+    return _state(
+        env,
+        f"{name} oracle role",
+        Entity("oracle", name),
+        cite(env, "nodes", name),
+        to=addresses.session_queue,
+        read=static_call(queue, "hasRole(bytes32,address)", ORACLE_ROLE, account),
+        expect=word(True),
+        write=static_call(queue, "grantRole(bytes32,address)", ORACLE_ROLE, account),
+        signer=env.network.deployer.secret,
+        needs=(),
+    )
+
+
+def _registered(env: Environment, site: Site, addresses: Addresses, name: str, node: WalletNode) -> ContractState:
+    registry, account = load("node_registry"), site.public[node.wallet.secret]
+    return _state(
+        env,
+        f"{name} registered",
+        Entity(node.role, name),
+        cite(env, "nodes", name),
+        to=addresses.node_registry,
+        read=static_call(registry, "isNodeRegistered(address)", account),
+        expect=word(True),
+        write=encode_call(registry, "register", f"{node.role}:{name}"),
+        signer=node.wallet.secret,
+        needs=(f"{PLACE} funded:{name}",),
+    )
+
+
+def _session(
+    env: Environment, site: Site, addresses: Addresses, sid: int, session: Session, previous: tuple[str, ...]
+) -> Iterator[ContractState]:
+    """The session, then who serves it. Ids are given out in order, so a session waits for the one before it."""
+    artifact, deployer = load("session"), env.network.deployer.secret
+    entity, because = Entity("session", str(sid)), cite(env, "network", "sessions", str(sid))
+    created = _state(
+        env,
+        f"session {sid}",
+        entity,
+        because,
+        to=addresses.session,
+        read=static_call(artifact, "isSessionActive(uint256)", sid),
+        expect=word(True),
+        write=encode_call(
+            artifact,
+            "create",
+            session.name,
+            session.model,
+            site.public[deployer],
+            1,
+            max(len(session.nodes), 1),
+            session.redundancy,
+            0,
+            SESSION_DEDICATED,
+            False,
+            0,
+            0,
+            SESSION_RESERVE_S,
+            SESSION_TASKS_MAX,
+        ),
+        signer=deployer,
+        needs=(*previous, *(f"{PLACE} contract-state:{name}" for name in ("session knows SessionQueue", "session-queue knows Session"))),
+    )
+    yield created
+    for names, view, call, extra in (
+        (session.nodes, "isDedicatedNode(uint256,address)", "addDedicatedNode", ()),
+        (session.routers, "isSessionRouter(uint256,address)", "addRouter", ("",)),
+    ):
+        for name in names:
+            node = env.nodes[name]
+            assert isinstance(node, RouterNode | MinerNode | OracleNode)
+            account = site.public[node.wallet.secret]
+            yield _state(
+                env,
+                f"session {sid} has {name}",
+                entity,
+                because,
+                to=addresses.session,
+                read=static_call(artifact, view, sid, account),
+                expect=word(True),
+                write=encode_call(artifact, call, sid, account, *extra),
+                signer=deployer,
+                needs=(created.key, f"{PLACE} contract-state:{name} registered"),
+            )

@@ -1,0 +1,47 @@
+"""What every host holds: its folders, and the releases that its nodes run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortops.environment.declared import Environment
+from cortops.environment.model import ChainNode, EngineNode
+from cortops.surfaces.site import HostSite, Site, cite
+from cortops.words.entity import Entity
+from cortops.words.resource import Blob, Resource
+
+
+def render(env: Environment, site: Site) -> Iterator[Resource]:
+    """Folders and blobs of every host."""
+    for name in env.hosts:
+        host = site.hosts[name]
+        because = cite(env, "hosts", name)
+        yield host.folder(host.root, because, mode=0o700, keep=True)
+        for folder in ("etc", "log", "run", "blobs"):
+            yield host.folder(f"{host.root}/{folder}", because, keep=folder == "log")
+        yield host.folder(f"{host.root}/data", because, keep=True)
+    blobs = {blob.key: blob for blob in _blobs(env, site)}
+    yield from blobs.values()
+
+
+def _blobs(env: Environment, site: Site) -> Iterator[Blob]:
+    for node in env.nodes.values():
+        if isinstance(node, ChainNode | EngineNode):
+            yield release_blob(env, site.hosts[node.host], node.release)
+
+
+def release_blob(env: Environment, host: HostSite, release: str) -> Blob:
+    """A release's file on a host; ArtifactUnavailable where the release has none for that kind of machine."""
+    artifact = env.releases[release].on(host.machine, release)
+    assert artifact.sha256 is not None and artifact.size is not None
+    return Blob(
+        place=host.name,
+        entity=Entity("host", host.name),
+        because=cite(env, "releases", release),
+        needs=(host.folder_key(f"{host.root}/blobs"),),
+        path=host.blob(release, artifact.sha256),
+        release=release,
+        sha256=artifact.sha256,
+        size=artifact.size,
+        mode=0o755,
+    )

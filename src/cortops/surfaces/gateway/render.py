@@ -1,0 +1,96 @@
+"""The gateway's configuration and service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortops.environment.declared import Environment
+from cortops.environment.model import Gateway, Pool, RouterNode
+from cortops.protocol.gateway import GatewayConfig, Health, Limits, Listen, Member, Store
+from cortops.protocol.gateway import Pool as PoolConfig
+from cortops.surfaces.nodes.render import LOOPBACK, address_of, content_of, secret_mark
+from cortops.surfaces.services.render import own_program, service
+from cortops.surfaces.site import HostSite, Site, cite
+from cortops.words.entity import Entity
+from cortops.words.resource import File, Resource
+
+
+def entity_of(gateway: Gateway) -> Entity:
+    return Entity("gateway", gateway.NAME)
+
+
+def render(env: Environment, site: Site) -> Iterator[Resource]:
+    """One configuration file with its secrets as references, a data folder, a service."""
+    if env.gateway is None:
+        return
+    gateway, entity = env.gateway, entity_of(env.gateway)
+    host = site.hosts[gateway.on]
+    because = cite(env, "gateway")
+    data = host.folder(host.data(gateway.NAME), because, mode=0o700, keep=True)
+    file = File(
+        place=host.name,
+        entity=entity,
+        because=because,
+        needs=(host.folder_key(f"{host.root}/etc"),),
+        path=f"{host.root}/etc/{gateway.NAME}.json",
+        content=content_of(_json(config(env, gateway, host))),
+        mode=0o600,
+    )
+    yield data
+    yield file
+    yield service(
+        host,
+        entity,
+        own_program(host, "gateway", file.path),
+        owner=env.owner_of(entity),
+        because=because,
+        inputs=(file,),
+        ports=(gateway.port,),
+        needs=(data.key,),
+    )
+
+
+def store(gateway: Gateway, host: HostSite) -> Store:
+    """Where the gateway keeps keys and usage; `keys`, `usage` and `task show` read there too."""
+    data = host.data(gateway.NAME)
+    return Store(keys_db=f"{data}/keys.db", usage_db=f"{data}/usage.db", spool_folder=f"{data}/spool")
+
+
+def config(env: Environment, gateway: Gateway, host: HostSite) -> GatewayConfig:
+    """The gateway's whole configuration; API keys are marks that become secret references."""
+    return GatewayConfig(
+        name=gateway.NAME,
+        listen=Listen(ip=LOOPBACK, port=gateway.port),
+        models={alias: model.pool for alias, model in gateway.models.items()},
+        pools={name: _pool(env, gateway, name, pool) for name, pool in env.pools.items()},
+        limits=Limits(request_timeout_s=gateway.request_timeout_s),
+        store=store(gateway, host),
+    )
+
+
+def _pool(env: Environment, gateway: Gateway, name: str, pool: Pool) -> PoolConfig:
+    return PoolConfig(
+        members=tuple(_member(env, gateway, name, member) for member in pool.members),
+        in_flight_per_session=pool.in_flight_per_session,
+        queue_max=pool.queue_max,
+        queue_wait_s=pool.queue_wait_s,
+        health=Health(path=pool.health.path, every_s=pool.health.every_s),
+    )
+
+
+def _member(env: Environment, gateway: Gateway, pool: str, name: str) -> Member:
+    node = env.nodes[name]
+    assert isinstance(node, RouterNode)
+    models = [alias for alias, model in gateway.models.items() if model.pool == pool]
+    sessions = sorted({session for model in models for session in node.sessions.get(model, ())})
+    return Member(
+        name=name,
+        url=f"http://{address_of(env, name)}:{node.port}",
+        sessions=tuple(sessions),
+        api_key=secret_mark(node.api_key.secret),
+    )
+
+
+def _json(config: GatewayConfig) -> str:
+    """JSON text in which the marks stand raw, not escaped."""
+    return config.to_json().decode().replace("\\u0000", "\x00")

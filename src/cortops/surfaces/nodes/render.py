@@ -1,0 +1,183 @@
+"""The nodes' programs: chain, engine, router, miner, oracle; each an env file and a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cortops.contracts.network import Addresses
+from cortops.environment.declared import Environment
+from cortops.environment.model import ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
+from cortops.protocol.envfile import render as env_text
+from cortops.protocol.settings import DevchainSettings, EngineSettings, MinerSettings, OracleSettings, RouterSettings
+from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
+from cortops.surfaces.fleet.render import release_blob
+from cortops.surfaces.services.render import own_program, service
+from cortops.surfaces.site import HostSite, Site, cite
+from cortops.words.entity import Entity
+from cortops.words.resource import Blob, Content, Directory, File, Resource, SecretRef
+
+_SECRET_MARK = "\x00{}\x00"  # stands for a secret while the text is made; split into Content afterwards
+
+LOOPBACK = "127.0.0.1"
+
+
+def render(env: Environment, site: Site) -> Iterator[Resource]:
+    """Every node's resources."""
+    for name, node in env.nodes.items():
+        host = site.hosts[node.host]
+        match node:
+            case ChainNode():
+                yield from _chain(env, host, name, node)
+            case EngineNode():
+                yield from _engine(env, host, name, node)
+            case RouterNode():
+                yield from _router(env, site, host, name, node)
+            case MinerNode():
+                yield from _miner(env, site, host, name, node)
+            case OracleNode():
+                yield from _oracle(env, site, host, name, node)
+
+
+def _chain(env: Environment, host: HostSite, name: str, node: ChainNode) -> Iterator[Resource]:
+    blob = release_blob(env, host, node.release)
+    data = host.folder(host.data(name), cite(env, "nodes", name), keep=True)
+    settings = DevchainSettings(
+        anvil_path=blob.path, data_path=data.path, chain_id=env.network.chain_id, port=node.port, health_port=node.health_port
+    )
+    yield data
+    yield from _program(
+        env, host, "devchain", name, node, settings.to_env(), inputs=(blob,), folders=(data,), ports=(node.port, node.health_port)
+    )
+
+
+def _engine(env: Environment, host: HostSite, name: str, node: EngineNode) -> Iterator[Resource]:
+    blob = release_blob(env, host, node.release)
+    settings = EngineSettings(
+        model_path=blob.path,
+        model_name=node.model,
+        port=node.port,
+        threads=node.threads,
+        slots=node.slots,
+        context_tokens=node.context_tokens,
+    )
+    yield from _program(env, host, "engine", name, node, settings.to_env(), inputs=(blob,), ports=(node.port,))
+
+
+def _router(env: Environment, site: Site, host: HostSite, name: str, node: RouterNode) -> Iterator[Resource]:
+    settings = RouterSettings(
+        **_on_chain(env, site, name, node),
+        api_key=_SECRET_MARK.format(node.api_key.secret),
+        port=node.port,
+        ws_port=node.ws_port,
+        sessions=tuple(sorted({session for sessions in node.sessions.values() for session in sessions})),
+        request_timeout_s=node.request_timeout_s,
+    )
+    yield from _program(env, host, "router", name, node, settings.to_env(), ports=(node.port, node.ws_port), needs=_chain_needs(env, name))
+
+
+def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerNode) -> Iterator[Resource]:
+    url, model = engine_of(env, node)
+    settings = MinerSettings(
+        **_on_chain(env, site, name, node),
+        engine_url=url,
+        engine_model=model,
+        routers=tuple(f"{address_of(env, router)}:{_router_node(env, router).ws_port}" for router in node.routers),
+        port=node.port,
+    )
+    yield from _program(env, host, "miner", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
+
+
+def _oracle(env: Environment, site: Site, host: HostSite, name: str, node: OracleNode) -> Iterator[Resource]:
+    settings = OracleSettings(**_on_chain(env, site, name, node), port=node.port)
+    yield from _program(env, host, "oracle", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
+
+
+def _on_chain(env: Environment, site: Site, name: str, node: RouterNode | MinerNode | OracleNode) -> dict[str, Any]:
+    """The settings that every node with a wallet shares (ChainSettings)."""
+    addresses: Addresses = contract_addresses(env, site)
+    return {
+        "name": name,
+        "rpc_url": rpc_url(env),
+        "chain_id": env.network.chain_id,
+        "node_registry": addresses.node_registry,
+        "session": addresses.session,
+        "session_queue": addresses.session_queue,
+        "address": site.public[node.wallet.secret],
+        "private_key": _SECRET_MARK.format(node.wallet.secret),
+    }
+
+
+def _chain_needs(env: Environment, name: str) -> tuple[str, ...]:
+    """A node starts when it is known on chain: registration and roles are made first."""
+    return (f"chain contract-state:{name} registered",)
+
+
+def _program(
+    env: Environment,
+    host: HostSite,
+    module: str,
+    name: str,
+    node: ChainNode | EngineNode | RouterNode | MinerNode | OracleNode,
+    values: dict[str, str],
+    *,
+    inputs: tuple[Blob, ...] = (),
+    folders: tuple[Directory, ...] = (),
+    ports: tuple[int, ...],
+    needs: tuple[str, ...] = (),
+) -> Iterator[Resource]:
+    entity = Entity("rpc" if node.role == "chain" else node.role, name)
+    because = cite(env, "nodes", name)
+    file = File(
+        place=host.name,
+        entity=entity,
+        because=because,
+        needs=(host.folder_key(f"{host.root}/etc"),),
+        path=host.env_file(name),
+        content=content_of(env_text(values)),
+        mode=0o600,
+    )
+    yield file
+    yield service(
+        host,
+        entity,
+        own_program(host, module, file.path),
+        owner=env.owner_of(entity),
+        because=because,
+        inputs=(file, *inputs),
+        ports=ports,
+        needs=(*(folder.key for folder in folders), *needs),
+    )
+
+
+def content_of(text: str) -> Content:
+    """Text with secret marks -> Content whose secrets are references."""
+    parts = text.split("\x00")
+    return tuple(SecretRef(part) if index % 2 else part for index, part in enumerate(parts) if part)
+
+
+def secret_mark(name: str) -> str:
+    """What stands for a secret's value in text that becomes Content."""
+    return _SECRET_MARK.format(name)
+
+
+def engine_of(env: Environment, node: MinerNode) -> tuple[str, str]:
+    """A miner's engine: (base URL, model name)."""
+    if node.engine.node is None:
+        assert node.engine.url is not None and node.engine.model is not None
+        return node.engine.url, node.engine.model
+    engine = env.nodes[node.engine.node]
+    assert isinstance(engine, EngineNode)
+    return f"http://{address_of(env, node.engine.node)}:{engine.port}", engine.model
+
+
+def address_of(env: Environment, node: str) -> str:
+    """Where other nodes reach a node: every host declared today is this machine."""
+    assert env.hosts[env.nodes[node].host].local
+    return LOOPBACK
+
+
+def _router_node(env: Environment, name: str) -> RouterNode:
+    node = env.nodes[name]
+    assert isinstance(node, RouterNode)
+    return node

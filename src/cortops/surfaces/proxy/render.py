@@ -1,0 +1,97 @@
+"""nginx of every host that serves hostnames: configuration, certificates, service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortops.environment.declared import Environment
+from cortops.environment.model import Gateway, Route
+from cortops.surfaces.nodes.render import LOOPBACK
+from cortops.surfaces.proxy.nginx import NginxSite, ServerName
+from cortops.surfaces.proxy.nginx import render as nginx_text
+from cortops.surfaces.services.render import foreign_program, service
+from cortops.surfaces.site import HostSite, Site, cite
+from cortops.words.entity import Entity
+from cortops.words.resource import File, Resource, SecretRef
+
+SERVICE = "proxy"
+AUTHORITY = "local-ca"
+
+
+def certificate_secret(hostname: str) -> str:
+    """The secret that holds a hostname's key; its public part is the certificate."""
+    return f"tls/{hostname}"
+
+
+def render(env: Environment, site: Site) -> Iterator[Resource]:
+    """One nginx a host, however many hostnames it serves."""
+    if env.gateway is None:
+        return
+    for name in dict.fromkeys(route.on for route in env.proxy.values()):
+        host = site.hosts[name]
+        routes = {hostname: route for hostname, route in env.proxy.items() if route.on == name}
+        yield from _nginx(env, env.gateway, site, host, routes)
+
+
+def ca_file(host: HostSite) -> str:
+    return f"{host.root}/etc/tls/ca.pem"
+
+
+def _nginx(env: Environment, gateway: Gateway, site: Site, host: HostSite, routes: dict[str, Route]) -> Iterator[Resource]:
+    first = next(iter(routes))
+    entity, because = Entity("proxy", first), cite(env, "proxy", first)
+    folder = host.folder(f"{host.root}/etc/tls", because)
+    run_folder = host.folder(f"{host.root}/run/{SERVICE}", because, keep=True)
+    files = [_file(host, entity, because, folder.key, ca_file(host), (site.public[AUTHORITY],))]
+    for hostname in routes:
+        cited = cite(env, "proxy", hostname)
+        secret = certificate_secret(hostname)
+        files.append(_file(host, Entity("proxy", hostname), cited, folder.key, _path(host, hostname, "pem"), (site.public[secret],)))
+        files.append(_file(host, Entity("proxy", hostname), cited, folder.key, _path(host, hostname, "key"), (SecretRef(secret),), 0o600))
+    servers = tuple(_server(gateway, host, hostname, route) for hostname, route in routes.items())
+    conf = _file(
+        host,
+        entity,
+        because,
+        host.folder_key(f"{host.root}/etc"),
+        f"{host.root}/etc/nginx.conf",
+        (nginx_text(NginxSite(run_folder=run_folder.path, user=host.user if host.user == "root" else "", servers=servers)),),
+    )
+    yield folder
+    yield run_folder
+    yield from files
+    yield conf
+    yield service(
+        host,
+        entity,
+        foreign_program(host, host.nginx, "-p", run_folder.path, "-e", "stderr", "-c", conf.path),
+        name=SERVICE,
+        owner=env.owner_of(entity),
+        because=because,
+        inputs=(conf, *files),
+        ports=tuple(dict.fromkeys(route.port for route in routes.values())),
+        needs=(run_folder.key,),
+    )
+
+
+def _server(gateway: Gateway, host: HostSite, hostname: str, route: Route) -> ServerName:
+    return ServerName(
+        hostname=hostname,
+        listen=f"{LOOPBACK}:{route.port}",
+        certificate=_path(host, hostname, "pem"),
+        certificate_key=_path(host, hostname, "key"),
+        families=gateway.families,
+        upstream=f"{LOOPBACK}:{gateway.port}",
+        body_max_kib=int(route.body_max_mib * 1024),
+        read_timeout_s=route.read_timeout_s,
+    )
+
+
+def _path(host: HostSite, hostname: str, ending: str) -> str:
+    return f"{host.root}/etc/tls/{hostname}.{ending}"
+
+
+def _file(
+    host: HostSite, entity: Entity, because: str, folder: str, path: str, content: tuple[str | SecretRef, ...], mode: int = 0o644
+) -> File:
+    return File(place=host.name, entity=entity, because=because, needs=(folder,), path=path, content=content, mode=mode)

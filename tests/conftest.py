@@ -1,0 +1,63 @@
+"""What every test shares: nothing of a run may be left behind.
+
+Each process started by a test inherits a mark in its environment; when the run ends none with the mark may live, no socket of ours may listen,
+and (in CI, where nobody else edits the tree) no file of the project may have changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = "CORTOPS_TEST_RUN"
+GRACE_S = 10.0  # a program may take that long to stop gracefully
+
+
+def _left(run: str, scratch: Path) -> dict[int, str]:
+    """pid -> command line of every other live process that carries the mark, or names our scratch folder (its environment was replaced)."""
+    mark, place = f"{MARK}={run}".encode(), str(scratch).encode()
+    found: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to read
+            command = (folder / "cmdline").read_bytes()
+            if int(folder.name) != os.getpid() and (place in command or mark in (folder / "environ").read_bytes().split(b"\0")):
+                found[int(folder.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+def _listening() -> list[str]:
+    """`address:port` (as the kernel writes it) of every TCP socket on which this process listens."""
+    inodes = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(entry))
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]]
+    return [fields[1] for fields in lines if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes]
+
+
+def _tree() -> str:
+    return subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set up first, torn down last: fails the run when it left a process, a listening socket or a changed file."""
+    run = uuid.uuid4().hex
+    os.environ[MARK] = run
+    before = _tree() if os.environ.get("CI") else ""
+    yield
+    until = time.monotonic() + GRACE_S
+    while (left := _left(run, tmp_path_factory.getbasetemp())) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left, f"processes left behind: {left}"
+    assert not _listening(), f"sockets left listening: {_listening()}"
+    if os.environ.get("CI"):
+        assert _tree() == before, "the run changed files of the project"

@@ -1,0 +1,49 @@
+"""Public names say what they are. A method of one statement, or one documented on the seam it implements, speaks for itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _statements(node: Function) -> int:
+    return sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
+
+
+def _public(nodes: list[ast.stmt], kind: Any) -> Iterator[Any]:
+    yield from (node for node in nodes if isinstance(node, kind) and not node.name.startswith("_"))
+
+
+def _documented_methods(sources: tuple[Any, ...]) -> set[str]:
+    classes = [node for source in sources for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+    return {method.name for node in classes for method in _public(node.body, Function) if ast.get_docstring(method)}
+
+
+def _silent(source: Any, seams: set[str]) -> Iterator[str]:
+    if not ast.get_docstring(source.tree) and source.tree.body:
+        yield f"{source.where}:1 the module"
+    for function in _public(source.tree.body, Function):
+        if not ast.get_docstring(function):
+            yield f"{source.where}:{function.lineno} {function.name}"
+    for node in _public(source.tree.body, ast.ClassDef):
+        if not ast.get_docstring(node):
+            yield f"{source.where}:{node.lineno} {node.name}"
+        for method in _public(node.body, Function):
+            if not ast.get_docstring(method) and method.name not in seams and _statements(method) > 1:
+                yield f"{source.where}:{method.lineno} {node.name}.{method.name}"
+
+
+def test_public_names_have_docstrings(sources: tuple[Any, ...]) -> None:
+    seams = _documented_methods(sources)
+    wrong = [name for source in sources for name in _silent(source, seams)]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_annotations_are_lazy_everywhere(sources: tuple[Any, ...], tests: tuple[Any, ...]) -> None:
+    line = "from __future__ import annotations"
+    code = [source for source in sources + tests if any(not isinstance(node, ast.Expr) for node in source.tree.body)]
+    wrong = [source.where for source in code if line not in source.text]
+    assert not wrong, "\n" + "\n".join(wrong)
