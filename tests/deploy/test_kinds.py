@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cortops.deploy.kinds import KINDS, desire
-from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step
+from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.testing.host import Host, host
 from cortops.words.change import Action
 from cortops.words.entity import Entity
@@ -306,3 +307,29 @@ def test_services_do_not_inherit_what_the_caller_carries(h: Host, monkeypatch: p
 def _pid(seen: Observed) -> str:
     assert isinstance(seen, Present)
     return seen.attributes["pid"]
+
+
+@pytest.mark.real
+def test_a_supervisord_that_is_not_ours_is_left_alone(h: Host) -> None:
+    (h.root / "run").mkdir()
+    conf = h.root / "theirs.conf"
+    conf.write_text(
+        f"[supervisord]\nidentifier=theirs\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={h.root}/run/theirs.pid\n"
+        f"[unix_http_server]\nfile={h.root}/run/supervisor.sock\n"
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+    )
+    (item,) = want(h, service(h))
+    with subprocess.Popen([sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)], stdout=subprocess.DEVNULL) as theirs:
+        try:
+            for _ in range(200):
+                if (h.root / "run/supervisor.sock").exists():
+                    break
+                time.sleep(0.02)
+            (seen,) = look(h, item)
+            assert isinstance(seen, Unseen)
+            assert seen.why.endswith("is not ours: it calls itself theirs")
+            assert do(h, Action.CREATE, item)[-1].text.endswith("is not ours: it calls itself theirs")
+        finally:
+            theirs.terminate()
+    conf.unlink()
+    assert h.files() == []

@@ -66,6 +66,7 @@ class Follower:
         self._hint = hint or Polling(clock)
         self._told: OrderedDict[int, str] = OrderedDict()  # block -> hash of what was told, newest last
         self._next = from_block
+        self._rewound = False
         self._chunk_blocks = CHUNK_BLOCKS_MAX
         self.failing_since: float | None = None  # clock.now() of the first look that failed, None while all is well
         self.failure: str = ""
@@ -99,10 +100,9 @@ class Follower:
     async def _step(self) -> Batch | None:
         """One look: None when there is nothing new."""
         head = await self._head("latest")
-        rewound = not await self._still_holds(head)
-        if rewound:
+        if not await self._still_holds(head):
             await self._go_back(head)
-        if head.number < self._next and not rewound:
+        if head.number < self._next and not self._rewound:
             return None
         last = head if head.number < self._next + self._chunk_blocks else await self._head(hex(self._next + self._chunk_blocks - 1))
         first = self._next
@@ -111,6 +111,7 @@ class Follower:
         while len(self._told) > REMEMBERED_HEADS_MAX:
             self._told.popitem(last=False)
         self._next = last.number + 1
+        rewound, self._rewound = self._rewound, False
         return Batch(events=events, first=first, head=last.number, head_at=last.at, rewound=rewound)
 
     async def _head(self, tag: str) -> _Head:
@@ -137,10 +138,11 @@ class Follower:
         told = OrderedDict(self._told)
         while told:
             number, known = next(reversed(told.items()))
-            if number <= head.number and (await self._head(hex(number))).hash == known:
+            if (await self._head(hex(number))).hash == known:
                 break
             told.popitem()
-        # Assigned at the end: a look that fails half-way must find the rewind again next time.
+        # Assigned at the end, and told of until a batch says so: a look may fail half-way.
+        self._rewound = True
         self._told = told
         self._next = next(reversed(told), self._from_block - 1) + 1
 

@@ -33,11 +33,12 @@ class _Reply(msgspec.Struct):
 class RpcClient:
     """One node's JSON-RPC endpoint."""
 
-    def __init__(self, url: str, http: HttpClient, timeout_s: float = 10) -> None:
-        """url: http(s)://… ; timeout_s: of one request, a batch included."""
+    def __init__(self, url: str, http: HttpClient, timeout_s: float = 10, body_max_mib: float = BODY_MAX_MIB) -> None:
+        """url: http(s)://… ; timeout_s, body_max_mib: of one request and its reply, a batch included."""
         self.url = url
         self._http = http
         self._timeout_s = timeout_s
+        self._body_max_mib = body_max_mib
 
     async def call(self, method: str, *params: object) -> Any:
         """The `result`. Raises ChainUnreachable (no usable answer), CallReverted (`why` is the contract's reason), RpcRefused."""
@@ -47,7 +48,7 @@ class RpcClient:
         return reply
 
     async def batch(self, calls: Sequence[RpcCall]) -> list[Any]:
-        """Results in the order of the calls; one that failed has its CallReverted or RpcRefused there as a value. Raises ChainUnreachable."""
+        """Results in the order of the calls; a failed one has its CallReverted or RpcRefused there as a value. Raises ChainUnreachable."""
         answers: list[Any] = []
         for start in range(0, len(calls), BATCH_CALLS_MAX):
             answers += await self._ask(calls[start : start + BATCH_CALLS_MAX])
@@ -71,7 +72,7 @@ class RpcClient:
         for attempt in range(1, attempts + 1):
             try:
                 reply = await self._http.request(
-                    "POST", self.url, headers=headers, body=body, timeout_s=self._timeout_s, body_max_mib=BODY_MAX_MIB
+                    "POST", self.url, headers=headers, body=body, timeout_s=self._timeout_s, body_max_mib=self._body_max_mib
                 )
             except HttpFailure as error:
                 if attempt < attempts and error.silence is Silence.RESET:

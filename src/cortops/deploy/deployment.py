@@ -25,7 +25,7 @@ from cortops.deploy.wanted import SecretView
 from cortops.environment.declared import Environment
 from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.surfaces.site import HostSite, Site
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action, Plan
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
@@ -47,7 +47,7 @@ class Deployment:
 
     env: Environment
     hosts: Mapping[str, HostSite]
-    managers: Mapping[str, ServiceManager]
+    managers: Mapping[str, Supervisor]
     secrets: SecretStore
     drivers: Callable[[SecretView], Mapping[str, Driver]]
     lock: Lock

@@ -54,6 +54,8 @@ class Artifact:
 
 
 class Phase(StrEnum):
+    """Where one fetch stands."""
+
     CACHED = "cached"
     WAITING = "waiting"  # another process fetches the same
     DAMAGED = "damaged"  # the cached file is not what it was; fetched again
@@ -65,7 +67,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchProgress:
-    """How far one artifact is: `received` of about `expected` bytes, `elapsed_s` since its fetch began, `text` for people."""
+    """How far one artifact is: `received` of about `expected` bytes, `elapsed_s` since its start, `text` a whole line for people."""
 
     name: str
     phase: Phase
@@ -217,7 +219,8 @@ class _Job:
             size = max(_sizes(folder), default=0)  # a client copies at the end: the sum would count bytes twice
             if size > most:
                 most, grew_at = size, self.clock.monotonic()
-            self._say(phase, min(most, expected), text, expected)
+            received = min(most, expected)
+            self._say(phase, received, f"{received / 1e6:.0f} of {expected / 1e6:.0f} MB {text}", expected)
             await self.clock.sleep(REPORT_EVERY_S)
 
     def _say(self, phase: Phase, received: int, text: str, expected: int = 0) -> None:
@@ -228,7 +231,7 @@ class _Job:
                 received=received,
                 expected=expected or self.artifact.size,
                 elapsed_s=self.clock.monotonic() - self.began,
-                text=text,
+                text=f"{self.artifact.name}: {text}",
             )
         )
 
@@ -239,11 +242,12 @@ class _Job:
         path.parent.mkdir(parents=True, exist_ok=True)
         asked_at = self.clock.monotonic()
         with path.open("a") as file:
+            if not _try_lock(file):
+                self._say(Phase.WAITING, 0, "another cortops is fetching it")
             while not _try_lock(file):
                 waited_s = self.clock.monotonic() - asked_at
                 if waited_s > WAIT_FOR_OTHER_MAX_S:
                     raise LockHeld(f"another cortops has been fetching {self.artifact.name} for {waited_s:.0f} s", where=str(path))
-                self._say(Phase.WAITING, 0, "another cortops is fetching it")
                 await self.clock.sleep(REPORT_EVERY_S)
             yield
 

@@ -97,7 +97,7 @@ def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
     resource = desired.resource
     if isinstance(seen, Unseen):
         if coming:
-            return _Decision(Action.ENSURE, f"{seen.why}: looked at after what it needs, made only if missing ({resource.because})")
+            return _Decision(Action.ENSURE, f"looked at after what it needs is there, made only if missing, declared at {resource.because}")
         return _Decision(None, seen.why)
     if isinstance(seen, Absent):
         return _Decision(Action.CREATE, f"missing, declared at {resource.because}")

@@ -33,7 +33,7 @@ _HEADER = re.compile(r"(?i)(\b(?:proxy-)?authorization|\b(?:set-)?cookie)(\s*:\s
 _BEARER = re.compile(r"(?i)\b(bearer\s+)(?=[A-Za-z._~+/=-]*[0-9]|[^\s\"',;]{16})[A-Za-z0-9._~+/=-]{6,}")
 _USERINFO = re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+(@)")
 _FIELD = re.compile(
-    r"""(?P<key>(?<![\w.-])(?:--)?[A-Za-z_][\w.-]*)(?P<mark>\\*["']?\s*[=:]\s*|(?<=[\w])[ ]+(?=[^\s-]))"""
+    r"""(?P<key>(?<![\w.-])(?:--)?[A-Za-z_][\w.-]*)(?P<mark>\\*["']?\s*[=:]\s*|(?<=[\w])[ ]+(?!--|\s))"""
     r"""(?P<value>\\"(?:[^"\\]|\\[^"])*\\"|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&"'\\(){}\[\]<>][^\s,;&"'\\{}\[\]]*)""",
     re.DOTALL,
 )
@@ -146,7 +146,7 @@ def _forms(value: str) -> Iterator[str]:
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     for offset in range(3):  # base64 of a longer text that holds it: the whole letters between
         whole = base64.b64encode(bytes(offset) + raw).decode()
-        inner = whole[(0, 2, 3)[offset] : len(whole) if (offset + len(raw)) % 3 == 0 else -4]
+        inner = whole[(0, 2, 3)[offset] : len(whole) - (0, 3, 2)[(offset + len(raw)) % 3]]
         if offset == 0:
             yield whole.rstrip("=")
         if len(inner) >= 8:

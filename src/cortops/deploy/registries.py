@@ -68,6 +68,8 @@ class Finished:
 
 
 class Runner(Protocol):
+    """Runs one pip or npm; the seam that tests replace."""
+
     async def __call__(self, argv: Sequence[str], env: Mapping[str, str]) -> Finished:
         """Run to the end, `env` added to our own; raises nothing of its own, and a cancel ends the child before it returns."""
 
@@ -117,6 +119,7 @@ def pip_install_node(requirements: Path, into: Path) -> list[str]:
 
 
 def node_requirements() -> str:
+    """The one line of a requirements file: which node, and the hashes it may have."""
     return " ".join([NODE_REQUIREMENT, *(f"--hash=sha256:{sha256}" for sha256 in NODE_SHA256)]) + "\n"
 
 

@@ -14,10 +14,11 @@ from cortops.deploy.kinds.kind import Making
 from cortops.deploy.kinds.shell import PRELUDE
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.targets.ask import ask
-from cortops.targets.manager import ServiceManager
 from cortops.targets.quoting import command, quote
+from cortops.targets.supervision import Supervisor
 from cortops.targets.target import Ending, Exited, Line, Lost, Target, TimedOut
 from cortops.words.change import Action
+from cortops.words.errors import ArtifactUnavailable
 from cortops.words.resource import Blob, Service
 
 OBSERVE_TIMEOUT_S = 60.0
@@ -63,16 +64,23 @@ class _Sending:
                 if making.sends:
                     yield making.sends
                 continue
-            offset = await self.offsets[index]
-            left = making.sends.size - offset
-            with self.blobs(making.sends).open("rb") as file:
-                file.seek(offset)
-                while left > 0:
-                    chunk = await asyncio.to_thread(file.read, min(left, _CHUNK_BYTES))
-                    if not chunk:
-                        return  # shorter than declared: the target says how much arrived
-                    left -= len(chunk)
-                    yield chunk
+            async for chunk in _read(self.blobs(making.sends), await self.offsets[index], making.sends.size):
+                yield chunk
+
+
+async def _read(path: Path, offset: int, end: int) -> AsyncIterator[bytes]:
+    """The file's bytes from `offset` to `end`; ArtifactUnavailable when it cannot be read so far."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while offset < end:
+                chunk = await asyncio.to_thread(file.read, min(end - offset, _CHUNK_BYTES))
+                if not chunk:
+                    raise ArtifactUnavailable(f"{path} ends at {offset} bytes, {end} were there before")
+                offset += len(chunk)
+                yield chunk
+    except OSError as error:
+        raise ArtifactUnavailable(f"{path} cannot be read: {error.strerror}") from None
 
 
 class TargetDriver:
@@ -81,7 +89,7 @@ class TargetDriver:
     blobs: where a blob's file is on this side, asked only while applying.
     """
 
-    def __init__(self, target: Target, manager: ServiceManager, blobs: Callable[[Blob], Path]) -> None:
+    def __init__(self, target: Target, manager: Supervisor, blobs: Callable[[Blob], Path]) -> None:
         self.place = target.name
         self._target = target
         self._manager = manager

@@ -17,6 +17,8 @@ RENEW_BEFORE_S = 30 * 86_400  # a certificate with less time left is made anew
 
 
 class Kind(StrEnum):
+    """What a secret is, so how it is made and what of it is public."""
+
     WALLET = "wallet"  # secp256k1 key, 0x…; public part: its address
     TOKEN = "token"  # 32 random bytes, url-safe; no public part
     AUTHORITY = "authority"  # key of a local certificate authority, PEM; public part: its certificate

@@ -42,6 +42,7 @@ def names_follow_the_rule(declared: Declared) -> Iterator[Finding]:
 
 
 def this_machine_has_one_name(declared: Declared) -> Iterator[Finding]:
+    """Two names of one machine would hold two locks and two truths."""
     local = [name for name, host in declared.hosts.items() if host.local]
     for name in local[1:]:
         where = f"{printable(local[0])} (line {declared.line('hosts', local[0])})"
@@ -49,6 +50,7 @@ def this_machine_has_one_name(declared: Declared) -> Iterator[Finding]:
 
 
 def hosts_exist(declared: Declared) -> Iterator[Finding]:
+    """Whatever runs, runs on a declared host."""
     uses: list[tuple[Path, str]] = [(("nodes", name, "host"), node.host) for name, node in declared.nodes.items()]
     if declared.gateway is not None:
         uses.append((("gateway", "on"), declared.gateway.on))
@@ -58,12 +60,14 @@ def hosts_exist(declared: Declared) -> Iterator[Finding]:
 
 
 def releases_exist(declared: Declared) -> Iterator[Finding]:
+    """Whatever is started from a release names a declared one."""
     for name, node in declared.nodes.items():
         if isinstance(node, ChainNode | EngineNode):
             yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
 
 
 def releases_can_be_used(declared: Declared) -> Iterator[Finding]:
+    """A release whose file nobody measured anywhere can start nothing."""
     for name, release in declared.releases.items():
         if not any(artifact and artifact.measured for artifact in (release.every, release.x86_64, release.aarch64)):
             yield Finding(
@@ -96,6 +100,7 @@ def chain_is_one(declared: Declared) -> Iterator[Finding]:
 
 
 def node_references_lead_to_the_right_role(declared: Declared) -> Iterator[Finding]:
+    """Engines, routers, members and miners are named where their role is wanted, and once."""
     for name, node in declared.nodes.items():
         if isinstance(node, MinerNode):
             if node.engine.node is not None:
@@ -127,7 +132,7 @@ def router_sessions_exist(declared: Declared) -> Iterator[Finding]:
                     )
                 elif session is None:
                     if declared.is_unknown("sessions", str(sid)):
-                        known = list_of(str(known) for known in sessions) or "none"
+                        known = list_of(str(known) for known in sorted(sessions)) or "none"
                         yield Finding(
                             path, f"names session {sid}, which is not declared", f"Add network.sessions.{sid}; declared: {known}."
                         )
@@ -172,7 +177,7 @@ def _miner_fits(declared: Declared, path: Path, miner: MinerNode, name: str, mod
     if served is not None and served != model:
         what = f"names {name}, whose engine runs {served} (line {declared.line('nodes', name, 'engine')})"
         yield Finding(path, what, f"Give it an engine with {model}, or drop it.")
-    for router in routers:
+    for router in routers if all(dialled in declared.nodes for dialled in miner.routers) else ():
         if router not in miner.routers and isinstance(declared.nodes.get(router), RouterNode):
             what = f"names {name}, which does not dial {router} (line {declared.line('nodes', name, 'routers')})"
             yield Finding(path, what, f"Add {router} to nodes.{name}.routers: answers would never reach it.")
@@ -193,6 +198,7 @@ def models_have_pools(declared: Declared) -> Iterator[Finding]:
 
 
 def ports_are_free(declared: Declared) -> Iterator[Finding]:
+    """One port, one listener; hostnames of one nginx share theirs."""
     taken: dict[tuple[str, int], PortUse] = {}
     for use in port_uses(declared):
         first = taken.setdefault((use.host, use.port), use)
@@ -215,6 +221,7 @@ def wallets_are_used_once(declared: Declared) -> Iterator[Finding]:
 
 
 def timeouts_do_not_cut(declared: Declared) -> Iterator[Finding]:
+    """Each box waits at least as long as the one behind it: router <= gateway <= proxy."""
     if declared.gateway is None:
         return
     limit = declared.gateway.request_timeout_s
@@ -231,12 +238,14 @@ def timeouts_do_not_cut(declared: Declared) -> Iterator[Finding]:
 
 
 def proxy_leads_to_a_gateway(declared: Declared) -> Iterator[Finding]:
+    """A public hostname leads somewhere."""
     for hostname, route in declared.proxy.items():
         if declared.gateway is None and "gateway" not in declared.incomplete:
             yield Finding(("proxy", hostname, "to"), f"names {route.to}, which is not declared", "Add the section gateway.")
 
 
 def services_have_owners(declared: Declared) -> Iterator[Finding]:
+    """Every service has somebody who is asked when it is ill, and every owner owns something."""
     services: list[tuple[str, str, str]] = [(name, node.role, node.owner) for name, node in declared.nodes.items()]
     services += [(hostname, "proxy", route.owner) for hostname, route in declared.proxy.items()]
     if declared.gateway is not None:

@@ -82,7 +82,6 @@ class _Expander:
 
     def section(self, entries: Mapping[str, Value], path: Path) -> dict[str, Value]:
         result: dict[str, Value] = {}
-        declared: dict[str, str] = {}
         for key, body in entries.items():
             source = (*path, key)
             expanded = names(key)
@@ -90,12 +89,11 @@ class _Expander:
                 self._refuse(source, expanded, "Write one range of numbers, for example m[1-12].")
                 continue
             for index, (name, number) in enumerate(expanded):
-                if name in declared:
-                    self._refuse(source, f"declares {printable(name)}, as {printable(declared[name])} does", "Let the two not overlap.")
+                if name in result:
+                    self._refuse(source, f"declares {printable(name)} a second time", "Let names and ranges not overlap.")
                     continue
                 if not self._spend(1, source):
                     return result
-                declared[name] = key
                 if number:
                     self.origins[(*path, name)] = source
                 result[name] = self.value(body, source, _Member(number, index) if number else None)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable, quoted
+from cortops.environment.reason import Finding, Path, did_you_mean, list_of, nearest, printable, quoted
 
 _WANTED = {
     "int_parsing": "a whole number",
@@ -32,11 +32,15 @@ _BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": 
 
 def explain(error: ValidationError, model: type[BaseModel], body: object, path: Path) -> Iterator[Finding]:
     """Every error that `model` found in `body`, which stands at `path`."""
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    for detail in details:
         loc = tuple(step for step in detail["loc"] if step != "[key]")
+        if detail["type"] == "missing" and any(_is_misspelt(other, loc) for other in unknown):
+            continue  # the unknown key is told, and which one is meant
         owner, field = _owner(model, loc)
         what, instead = _sentence(detail["type"], detail, owner, field, str(loc[-1]) if loc else "")
-        yield Finding((*path, *_in_file(loc, body)), what, instead)
+        yield Finding((*path, *_in_file(loc, body, whole=detail["type"] == "missing")), what, instead)
 
 
 def known_keys(model: type[BaseModel]) -> list[str]:
@@ -44,15 +48,19 @@ def known_keys(model: type[BaseModel]) -> list[str]:
     return [info.alias or name for name, info in model.model_fields.items()]
 
 
-def _in_file(loc: Path, body: object) -> Path:
-    """pydantic's location without the steps that only the model has (a block that stands for `every` machine)."""
+def _is_misspelt(unknown: Path, missing: Path) -> bool:
+    return unknown[:-1] == missing[:-1] and bool(nearest(str(unknown[-1]), [str(missing[-1])]))
+
+
+def _in_file(loc: Path, body: object, *, whole: bool) -> Path:
+    """pydantic's location without the steps that only the model has (a block that stands for `every` machine); `whole` keeps the last."""
     steps: list[int | str] = []
     for index, step in enumerate(loc):
         if isinstance(body, dict) and str(step) in body:
             body = body[str(step)]
         elif isinstance(body, list) and isinstance(step, int) and step < len(body):
             body = body[step]
-        elif index < len(loc) - 1:
+        elif index < len(loc) - 1 or not whole:
             continue
         steps.append(step)
     return tuple(steps)
@@ -96,33 +104,35 @@ def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], fiel
         known = known_keys(owner)
         return "is not a key known here", did_you_mean(step, known, otherwise=f"Known here: {list_of(known, limit=20)}.")
     if kind in _WANTED:
-        return f"is {quoted(value)}, not {_WANTED[kind]}", _write(field, _WANTED[kind])
+        return f"is {quoted(value)}, not {_WANTED[kind]}", _write(field, f"Write {_WANTED[kind]}.")
     if kind in _BOUNDS:
         bound = context[_BOUNDS[kind]]
         side = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}[_BOUNDS[kind]]
-        return f"is {quoted(value)}, out of range", f"Write {side} {bound}."
+        return f"is {quoted(value)}, out of range", f"Write {side} {bound:g}."
     if kind == "literal_error":
         return f"is {quoted(value)}", f"Write {context['expected']}.".replace("'", "").replace("True", "true")
     if kind in ("string_pattern_mismatch", "string_too_short"):
-        return f"is {quoted(value)}, which is not of the right form", _write(field, "it as the reference page says")
+        return f"is {quoted(value)}, which is not of the right form", _write(field, _about(field))
     if kind == "string_too_long":
         return "is too long", f"Write at most {context['max_length']} characters."
     if kind == "too_short":
-        return "is empty", _write(field, "at least one")
-    return f"is {quoted(value)}: {printable(str(detail['msg'])).lower()}", _write(field, "it as the reference page says")
+        return "is empty", _write(field, "Write at least one.")
+    return f"is {quoted(value)}: {printable(str(detail['msg'])).lower()}", _write(field, _about(field))
 
 
 def _example(field: FieldInfo | None) -> str:
     return str(field.examples[0]) if field is not None and field.examples else ""
 
 
+def _about(field: FieldInfo | None) -> str:
+    return (field.description or "") if field is not None and field.description else "See the reference page of the environment file."
+
+
 def _add(key: str, field: FieldInfo | None) -> str:
-    example, about = _example(field), (field.description or "") if field is not None else ""
-    return f"Add {key}: {example or '…'}" + (f" ({about.rstrip('.')})" if about and not example else "")
+    example = _example(field)
+    return f"Add {key}: {example}" if example else f"Add {key}: … {_about(field)}"
 
 
-def _write(field: FieldInfo | None, wanted: str) -> str:
-    if example := _example(field):
-        return f"Write for example: {example}"
-    about = (field.description or "").rstrip(".") if field is not None else ""
-    return f"Write {wanted}" + (f": {about}." if about else ".")
+def _write(field: FieldInfo | None, otherwise: str) -> str:
+    example = _example(field)
+    return f"Write for example: {example}" if example else otherwise

@@ -41,10 +41,12 @@ def declared_at(env: Environment, entity: Entity) -> Position:
 
 
 def node_entity(name: str, node: Node) -> Entity:
+    """`miner/m1`; a node of role chain is the entity `rpc/NAME`."""
     return Entity(_ROLE_KINDS[type(node)], name)
 
 
 def rpc_entity(env: Environment) -> Entity:
+    """The chain's RPC: its node, or `rpc/rpc` where it is only a URL."""
     return Entity("rpc", env.network.rpc.node or EXTERNAL_RPC)
 
 

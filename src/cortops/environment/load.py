@@ -18,7 +18,18 @@ from cortops.environment.declared import Declared, Environment, Places
 from cortops.environment.document import Value
 from cortops.environment.explain import explain
 from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Network, Node, Pool, Release, Route, Session
-from cortops.environment.reason import REASONS_PER_PLACE_MAX, Finding, Invalid, Path, Reason, did_you_mean, list_of, path_text, quoted
+from cortops.environment.reason import (
+    REASONS_PER_PLACE_MAX,
+    Finding,
+    Invalid,
+    Path,
+    Reason,
+    did_you_mean,
+    list_of,
+    nearest,
+    path_text,
+    quoted,
+)
 from cortops.words.errors import BadInput
 
 SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy")
@@ -134,6 +145,7 @@ class _Sections:
                 self._refuse(
                     (key,), "is not a section known here", did_you_mean(key, SECTIONS, otherwise=f"Known here: {list_of(SECTIONS)}.")
                 )
+                self._incomplete.add(nearest(key, SECTIONS))  # its names stand in the file, under another word
         for key, instead in REQUIRED.items():
             if key not in self._tree and key not in self._incomplete:
                 self._refuse((key,), "is missing", instead)
@@ -177,6 +189,7 @@ class _Sections:
         for name, owner in self._bodies("owners").items():
             if not isinstance(owner, str) or not owner:
                 self._refuse(("owners", name), f"is {quoted(owner)}, not a contact", "Write whom to ask, for example: you@example")
+                self._incomplete.add("owners")
         return {name: owner for name, owner in self._bodies("owners").items() if isinstance(owner, str)}
 
     def _nodes(self) -> dict[str, Node]:

@@ -142,7 +142,9 @@ class _NodeOrUrl(Section):
     """Either `node:` or `url:`; plain text stands for the node."""
 
     node: Name | None = Field(default=None, description="Name of the node; the plain text `NAME` stands for `{node: NAME}`.")
-    url: Url | None = Field(default=None, description="Address of one that is not ours.")
+    url: Url | None = Field(
+        default=None, description="Address of one that is not ours: http(s)://HOST[:PORT][/PATH].", examples=["http://127.0.0.1:8090"]
+    )
 
     @model_validator(mode="before")
     @classmethod

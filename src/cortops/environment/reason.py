@@ -14,6 +14,7 @@ REASONS_MAX = 100  # printed; the rest is counted
 REASONS_PER_PLACE_MAX = 3  # one wrong line in a range of 500 nodes is one mistake
 _PATH_COLUMN_MAX = 40
 _QUOTED_MAX = 60
+_COMPARED_MAX = 200  # words looked at for one "Did you mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,15 @@ def list_of(words: Iterable[str], *, limit: int = 12) -> str:
     return ", ".join(known[:limit]) + (f" and {len(known) - limit} more" if len(known) > limit else "")
 
 
-def did_you_mean(wrong: str, known: Sequence[str], *, otherwise: str) -> str:
-    """The cure for an unknown word: the one that looks like it, else `otherwise`."""
+def nearest(wrong: str, known: Sequence[str]) -> str:
+    """The known word that looks most like a wrong one, "" where none does."""
     import difflib
 
-    near = difflib.get_close_matches(wrong[:64], known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else otherwise
+    near = difflib.get_close_matches(wrong[:_QUOTED_MAX], known[:_COMPARED_MAX], n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def did_you_mean(wrong: str, known: Sequence[str], *, otherwise: str) -> str:
+    """The cure for an unknown word: the one that looks like it, else `otherwise`."""
+    near = nearest(wrong, known)
+    return f"Did you mean {printable(near)}?" if near else otherwise

@@ -30,6 +30,24 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     total_tokens: int = 0
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What a miner notes beside its precommit, as JSON: numbers that must not depend on a websocket. Ours."""
+
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+
+    def as_text(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Note | None:
+        """None for anything that is no note of ours."""
+        try:
+            return msgspec.json.decode(text, type=Note)
+        except msgspec.DecodeError:
+            return None
+
+
 class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     arguments: str | None = None
@@ -161,6 +179,10 @@ class Assembly:
             finish_reason=chunk.finish_reason or self.finish_reason,
             usage=chunk.usage or self.usage,
         )
+
+    def cut(self) -> Assembly:
+        """This reply, ended because no more of it fits."""
+        return replace(self, finish_reason="length")
 
     @property
     def text(self) -> str:

@@ -21,10 +21,14 @@ Put = Callable[[Line], Awaitable[None]]
 
 
 class Reader(Protocol):
+    """What the other side writes; b"" at its end."""
+
     async def read(self, n: int, /) -> bytes: ...
 
 
 class Writer(Protocol):
+    """What the other side reads."""
+
     def write(self, data: bytes, /) -> None: ...
 
     async def drain(self) -> None: ...
@@ -101,15 +105,21 @@ def _counted(lines: asyncio.Queue[Line | None]) -> Put:
 
 
 async def _feed(stdin: Writer, opening: bytes, data: AsyncIterable[bytes]) -> None:
+    if not await _wrote(stdin, opening):
+        return
+    async for chunk in data:  # what it raises is the caller's, whatever it is
+        if not await _wrote(stdin, chunk):
+            return
+    stdin.close()
+
+
+async def _wrote(stdin: Writer, chunk: bytes) -> bool:
     try:
-        stdin.write(opening)
+        stdin.write(chunk)
         await stdin.drain()
-        async for chunk in data:
-            stdin.write(chunk)
-            await stdin.drain()
-        stdin.close()
     except (BrokenPipeError, ConnectionResetError):
-        return  # the program ended without reading all: its exit status tells why
+        return False  # the program ended without reading all: its exit status tells why
+    return True
 
 
 async def _pump(reader: Reader, stream: Literal["out", "err"], patience: _Patience, put: Put) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Asks supervisord over its socket. Sent to the target as text and run by any Python >= 3.8 there, so it imports nothing of ours.
 
 usage: CLIENT SOCKET status | converge NAME FORCE STOP_S | remove NAME STOP_S | shutdown
@@ -48,10 +47,14 @@ class _Told(Exception):
     """What went wrong, for people."""
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
 def _status(rpc: Any) -> None:
     for info in rpc.getAllProcessInfo():
         uptime = max(0, info["now"] - info["start"]) if info["pid"] else 0
-        print(info["group"], info["statename"], info["pid"], uptime, " ".join(info["spawnerr"].split()))
+        _say(f"{info['group']} {info['statename']} {info['pid']} {uptime}")
 
 
 def _info(rpc: Any, name: str) -> Any:
@@ -87,7 +90,7 @@ def _await_start(rpc: Any, name: str) -> None:
         info = _info(rpc, name)
         state = info["statename"]
         if info["pid"] and state in _UP:
-            print("pid", info["pid"])
+            _say(f"pid {info['pid']}")
             return
         if state in ("BACKOFF", "FATAL", "EXITED") or time.monotonic() > end:
             raise _Told(info["spawnerr"] or f"it ended at once ({state.lower()})")
@@ -124,6 +127,7 @@ def _shutdown(rpc: Any) -> None:
 
 
 def main(path: str, verb: str, name: str = "", *rest: str) -> int:
+    """One verb over the socket at `path`; see the usage above for the rest and the exit status."""
     if not os.path.exists(path):  # noqa: PTH110
         return 3
     stop_s = float(rest[-1]) if rest else 0.0
@@ -144,10 +148,10 @@ def main(path: str, verb: str, name: str = "", *rest: str) -> int:
     except (ConnectionRefusedError, FileNotFoundError):
         return 3
     except xmlrpc.client.Fault as fault:
-        print(" ".join(fault.faultString.split()))
+        _say(" ".join(fault.faultString.split()))
         return 4 if fault.faultCode == 92 else 1  # 92: CANT_REREAD
     except (_Told, OSError, http.client.HTTPException) as error:
-        print(str(error) or type(error).__name__)
+        _say(str(error) or type(error).__name__)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""supervisord as a service manager, as pure text: units, and the sh that asks and changes it. Implements targets.manager.ServiceManager.
+"""supervisord as a service manager, as pure text: units, and the sh that asks and changes it. Implements targets.supervision.Supervisor.
 
 Under the target's root: `etc/supervisor/` holds the configuration (`conf.d/NAME.conf` is one service), `run/` the socket and pid file.
 `run/defined/NAME` holds the sha256 of the unit that supervisord has taken over: while it differs from the file, the change is unfinished,
@@ -132,6 +132,7 @@ class Supervisord:
 
     @property
     def prelude(self) -> str:
+        """As targets.supervision.Supervisor.prelude."""
         client = (resources.files("cortops.targets") / "supervisor_client.py").read_text()
         return (
             f"supervisor_root={quote(self.root)} supervisor_python={quote(self.python)}\n"
@@ -140,6 +141,7 @@ class Supervisord:
         )
 
     def unit_path(self, service: Service) -> str:
+        """As targets.supervision.Supervisor.unit_path."""
         return f"{self.root}/etc/supervisor/conf.d/{service.name}.conf"
 
     def unit(self, service: Service, inputs: str) -> str:

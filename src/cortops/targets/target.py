@@ -17,6 +17,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
+    """The program ended by itself, with this exit status."""
+
     status: int
 
 

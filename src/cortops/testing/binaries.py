@@ -84,8 +84,7 @@ def _apart(work: Coroutine[Any, Any, Path]) -> Path:
 
 
 def _line(progress: FetchProgress) -> str:
-    done = f"{progress.received / 1e6:.0f} of {progress.expected / 1e6:.0f} MB"
-    return f"  {progress.name:<10} {progress.phase:<12} {done:<16} {progress.elapsed_s:6.1f} s  {progress.text}"
+    return f"  {progress.text}  {progress.elapsed_s:.1f} s"
 
 
 async def _all(artifacts: Sequence[Artifact]) -> None:

@@ -72,7 +72,9 @@ class Chain:
         codes = {name: encode_constructor(load(name), wallet.address) for name in NAMES}
         where = {name: create2.address(code) for name, code in codes.items()}
         there = await self.rpc.batch_results([("eth_getCode", (address, "latest")) for address in where.values()])
-        calls = [Call(create2.DEPLOYER, create2.deploy_calldata(codes[name])) for name, code in zip(where, there, strict=True) if code == "0x"]
+        calls = [
+            Call(create2.DEPLOYER, create2.deploy_calldata(codes[name])) for name, code in zip(where, there, strict=True) if code == "0x"
+        ]
         network = Network(self.rpc, Addresses(**where))
         if calls:
             await self.do(admin, *calls)
@@ -106,8 +108,8 @@ async def bare_chain(flags: Sequence[str] = (), *, port: int = 0, program: Path 
     http = HttpClient(clock=clock)
     url = f"http://127.0.0.1:{port}"
     argv = [str(program or anvil()), *_FLAGS, "--chain-id", str(CHAIN_ID), "--host", "127.0.0.1", "--port", str(port), *flags]
-    with tempfile.TemporaryDirectory(prefix="cortops-chain-") as folder, Path(folder, "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+    with tempfile.TemporaryDirectory(prefix="cortops-chain-") as folder:
+        process = _start(argv, Path(folder))
         try:
             chain = Chain(url, RpcClient(url, http), http, clock)
             await _ready(chain, process, Path(folder, "log"))
@@ -115,6 +117,11 @@ async def bare_chain(flags: Sequence[str] = (), *, port: int = 0, program: Path 
         finally:
             await http.close()
             await asyncio.to_thread(_end, process)
+
+
+def _start(argv: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
 
 
 async def _ready(chain: Chain, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -7,6 +7,9 @@ import io
 import logging
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -134,3 +137,26 @@ def test_the_keys_of_the_settings_never_reach_the_log(tmp_path: Path) -> None:
     assert run("router", env_file(RouterSettings), serve, [str(path)], out, VirtualClock()) == 1
     assert b"wrong key" in out.getvalue() and b'"node":"router-1"' in out.getvalue()
     assert key[2:].encode() not in out.getvalue() and api_key.encode() not in out.getvalue()
+
+
+PROGRAM = """
+import os, time
+from cortops.programs.common.process import die_with_parent
+die_with_parent()
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
+def test_a_program_ends_with_its_parent() -> None:
+    line = ["sh", "-c", '"$@" & wait', "sh", sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = Path(f"/proc/{int(parent.stdout.readline())}/stat")
+        os.kill(parent.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, "it outlived its parent"
+            time.sleep(0.01)

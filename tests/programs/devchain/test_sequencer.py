@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cortops.programs.common.logs import make_log
-from cortops.programs.devchain import store
+from cortops.programs.devchain import pace, store
 from cortops.programs.devchain.pace import Pace
 from cortops.programs.devchain.sequencer import Sequencer
 from cortops.testing.clock import VirtualClock
@@ -156,3 +158,18 @@ def test_an_anvil_that_does_not_answer_ends_the_loop(tmp_path: Path) -> None:
 
     played(tmp_path, script)
     assert len(caught) == 1
+
+
+def test_no_fresh_start_without_a_fresh_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "BLOCKS_PER_LIFE_MAX", 2)
+    folder = tmp_path / "data"
+
+    async def script(_anvil: ScriptedAnvil, sequencer: Sequencer, clock: VirtualClock) -> None:
+        again = asyncio.create_task(sequencer.run())
+        await clock.advance(45)
+        assert not again.done() and "snapshot failed" in sequencer.health().why[0]
+        folder.mkdir()
+        await clock.advance(45)
+        assert again.done() and store.generations(folder)
+
+    played(folder, script)

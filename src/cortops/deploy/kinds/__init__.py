@@ -12,7 +12,7 @@ from cortops.deploy.kinds.file import FileKind
 from cortops.deploy.kinds.kind import Kind
 from cortops.deploy.kinds.service import ServiceKind
 from cortops.deploy.observed import Desired
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.errors import BadInput
 from cortops.words.resource import Blob, Content, Directory, File, Resource, Service
 
@@ -32,7 +32,7 @@ def kind_of(resource: Resource) -> Kind[Any]:
     raise BadInput(f"{resource.id} is no thing that a target can hold", where=resource.because)
 
 
-def desire(resources: Iterable[Resource], fill: Callable[[Content], bytes], manager: ServiceManager) -> tuple[Desired, ...]:
+def desire(resources: Iterable[Resource], fill: Callable[[Content], bytes], manager: Supervisor) -> tuple[Desired, ...]:
     """Resources of one target -> what is compared and sent, in the same order.
 
     fill: content -> bytes, secrets filled in. A service's `restart_on` may name only files and blobs given here; BadInput otherwise.
@@ -45,7 +45,7 @@ def desire(resources: Iterable[Resource], fill: Callable[[Content], bytes], mana
     return tuple(items[item.key] for item in given)
 
 
-def _desired(resource: Resource, payload: bytes, manager: ServiceManager) -> Desired:
+def _desired(resource: Resource, payload: bytes, manager: Supervisor) -> Desired:
     return Desired(resource=resource, attributes=kind_of(resource).attributes(resource, payload, manager), payload=payload)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cortops.deploy.kinds.kind import Making, Words
 from cortops.deploy.observed import Step
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.resource import Blob
 
 
@@ -50,19 +50,20 @@ make_blob() { # PATH MODE BYTES SHA256 STAMP
 remove_blob() { rm -f "$1" "$1.part" "$2" && rmdir "${2%/*}" 2>/dev/null; return 0; } # PATH STAMP
 """
 
-    def attributes(self, resource: Blob, payload: bytes, manager: ServiceManager) -> Mapping[str, str]:
+    def attributes(self, resource: Blob, payload: bytes, manager: Supervisor) -> Mapping[str, str]:
         return {"sha256": resource.sha256, "mode": f"{resource.mode:o}"}
 
-    def look(self, resource: Blob, manager: ServiceManager) -> Words:
+    def look(self, resource: Blob, manager: Supervisor) -> Words:
         return ("look_blob", resource.path, _stamp(resource, manager))
 
-    def make(self, resource: Blob, step: Step, manager: ServiceManager) -> Making:
+    def make(self, resource: Blob, step: Step, manager: Supervisor) -> Making:
+        """The blob is sent from where the target asks to begin."""
         words = ("make_blob", resource.path, f"{resource.mode:o}", resource.size, resource.sha256, _stamp(resource, manager))
         return Making(words, resource)
 
-    def remove(self, resource: Blob, manager: ServiceManager) -> Words:
+    def remove(self, resource: Blob, manager: Supervisor) -> Words:
         return ("remove_blob", resource.path, _stamp(resource, manager))
 
 
-def _stamp(resource: Blob, manager: ServiceManager) -> str:
+def _stamp(resource: Blob, manager: Supervisor) -> str:
     return f"{manager.root}/run/hashed/{hashlib.sha256(resource.path.encode()).hexdigest()[:16]}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cortops.deploy.kinds.kind import Making, Words
 from cortops.deploy.observed import Step
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.resource import Directory
 
 
@@ -34,14 +34,14 @@ remove_directory() { # PATH
 }
 """
 
-    def attributes(self, resource: Directory, payload: bytes, manager: ServiceManager) -> Mapping[str, str]:
+    def attributes(self, resource: Directory, payload: bytes, manager: Supervisor) -> Mapping[str, str]:
         return {"mode": f"{resource.mode:o}"}
 
-    def look(self, resource: Directory, manager: ServiceManager) -> Words:
+    def look(self, resource: Directory, manager: Supervisor) -> Words:
         return ("look_directory", resource.path)
 
-    def make(self, resource: Directory, step: Step, manager: ServiceManager) -> Making:
+    def make(self, resource: Directory, step: Step, manager: Supervisor) -> Making:
         return Making(("make_directory", resource.path, f"{resource.mode:o}"))
 
-    def remove(self, resource: Directory, manager: ServiceManager) -> Words:
+    def remove(self, resource: Directory, manager: Supervisor) -> Words:
         return ("remove_directory", resource.path)

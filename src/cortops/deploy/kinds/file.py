@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cortops.deploy.kinds.kind import Making, Words
 from cortops.deploy.observed import Step
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.resource import File
 
 
@@ -30,16 +30,17 @@ make_file() { # PATH MODE BYTES SHA256
 remove_file() { rm -f "$1" "$1.cortops-new"; } # PATH
 """
 
-    def attributes(self, resource: File, payload: bytes, manager: ServiceManager) -> Mapping[str, str]:
+    def attributes(self, resource: File, payload: bytes, manager: Supervisor) -> Mapping[str, str]:
         return {"sha256": hashlib.sha256(payload).hexdigest(), "mode": f"{resource.mode:o}"}
 
-    def look(self, resource: File, manager: ServiceManager) -> Words:
+    def look(self, resource: File, manager: Supervisor) -> Words:
         return ("look_file", resource.path)
 
-    def make(self, resource: File, step: Step, manager: ServiceManager) -> Making:
+    def make(self, resource: File, step: Step, manager: Supervisor) -> Making:
+        """The payload is sent as data."""
         payload = step.desired.payload
         words = ("make_file", resource.path, f"{resource.mode:o}", len(payload), hashlib.sha256(payload).hexdigest())
         return Making(words, payload)
 
-    def remove(self, resource: File, manager: ServiceManager) -> Words:
+    def remove(self, resource: File, manager: Supervisor) -> Words:
         return ("remove_file", resource.path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from cortops.deploy.observed import Step
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.resource import Blob
 
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -33,11 +33,11 @@ class Kind(Protocol[R_contra]):
     @property
     def prelude(self) -> str: ...
 
-    def attributes(self, resource: R_contra, payload: bytes, manager: ServiceManager) -> Mapping[str, str]:
+    def attributes(self, resource: R_contra, payload: bytes, manager: Supervisor) -> Mapping[str, str]:
         """What will be compared with what is observed."""
 
-    def look(self, resource: R_contra, manager: ServiceManager) -> Words: ...
+    def look(self, resource: R_contra, manager: Supervisor) -> Words: ...
 
-    def make(self, resource: R_contra, step: Step, manager: ServiceManager) -> Making: ...
+    def make(self, resource: R_contra, step: Step, manager: Supervisor) -> Making: ...
 
-    def remove(self, resource: R_contra, manager: ServiceManager) -> Words: ...
+    def remove(self, resource: R_contra, manager: Supervisor) -> Words: ...

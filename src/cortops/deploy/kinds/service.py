@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cortops.deploy.kinds.kind import Making, Words
 from cortops.deploy.observed import Step
-from cortops.targets.manager import ServiceManager
+from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action
 from cortops.words.resource import Service
 
@@ -54,21 +54,22 @@ make_service() { # NAME BYTES SHA256 FORCE STOP_S PORT...
 remove_service() { manager_unset "$1" "$2"; } # NAME STOP_S
 """
 
-    def attributes(self, resource: Service, payload: bytes, manager: ServiceManager) -> Mapping[str, str]:
+    def attributes(self, resource: Service, payload: bytes, manager: Supervisor) -> Mapping[str, str]:
         return {"definition": hashlib.sha256(_unit(resource, payload, manager)).hexdigest(), "running": "yes"}
 
-    def look(self, resource: Service, manager: ServiceManager) -> Words:
+    def look(self, resource: Service, manager: Supervisor) -> Words:
         return ("look_service", resource.name, resource.log_path, *resource.ports)
 
-    def make(self, resource: Service, step: Step, manager: ServiceManager) -> Making:
+    def make(self, resource: Service, step: Step, manager: Supervisor) -> Making:
+        """The unit is sent as data; a RESTART restarts it even if nothing changed."""
         unit = _unit(resource, step.desired.payload, manager)
         force = 1 if step.action is Action.RESTART else 0
         digest = hashlib.sha256(unit).hexdigest()
         return Making(("make_service", resource.name, len(unit), digest, force, resource.stop_timeout_s, *resource.ports), unit)
 
-    def remove(self, resource: Service, manager: ServiceManager) -> Words:
+    def remove(self, resource: Service, manager: Supervisor) -> Words:
         return ("remove_service", resource.name, resource.stop_timeout_s)
 
 
-def _unit(resource: Service, payload: bytes, manager: ServiceManager) -> bytes:
+def _unit(resource: Service, payload: bytes, manager: Supervisor) -> bytes:
     return manager.unit(resource, payload.decode("ascii")).encode()

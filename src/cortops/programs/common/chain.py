@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from cortops.contracts.abi import Event, word
@@ -67,18 +67,29 @@ class Chain:
             self._failure = ""
             return head
 
-    async def batches(self, from_block: int) -> AsyncIterator[Batch]:
-        """Follow the three contracts from `from_block` on, without end."""
+    async def follow(self, begin: Callable[[int], Awaitable[None]], tell: Callable[[Batch], Awaitable[None]]) -> None:
+        """`begin(head)`, then `tell` every batch after that head, for ever.
+
+        Both may raise ChainError when they must look back and cannot; then all begins again at the present head.
+        """
+        while True:
+            head = await self.ready()
+            try:
+                await begin(head)
+                async with aclosing(self._batches(head + 1)) as batches:
+                    async for batch in batches:
+                        await tell(batch)
+            except ChainError as error:
+                self._failure = error.what
+                self._log.warning("chain_lost", why=error.what)
+                await self._clock.sleep(RETRY_MAX_S)
+
+    async def _batches(self, from_block: int) -> AsyncGenerator[Batch, None]:
+        hint = Websocket(self._url, self._clock)
         self._follower = Follower(
-            self.rpc,
-            self.network.contracts,
-            clock=self._clock,
-            from_block=from_block,
-            poll_every_s=POLL_EVERY_S,
-            hint=Websocket(self._url, self._clock),
+            self.rpc, self.network.contracts, clock=self._clock, from_block=from_block, poll_every_s=POLL_EVERY_S, hint=hint
         )
-        batches = aiter(self._follower)
-        async with aclosing(batches):  # type: ignore[type-var]
+        async with aclosing(aiter(self._follower)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 self.head = batch.head
                 self._head_at, self._head_seen_at = float(batch.head_at), self._clock.monotonic()

@@ -25,6 +25,7 @@ from cortops.words.errors import ArtifactDamaged
 
 CALL_TIMEOUT_S = 10.0
 DUMP_TIMEOUT_S = 60.0
+DUMP_MAX_MIB = 512  # as hexadecimal digits
 LAST_SAVE_TIMEOUT_S = 6.0  # of the 9 that a stop may take
 
 
@@ -43,7 +44,7 @@ async def serve(settings: DevchainSettings, log: Log) -> None:
     folder = Path(settings.data_path)
     http = HttpClient(clock=clock)
     rpc = RpcClient(anvil.local_url(settings), http, timeout_s=CALL_TIMEOUT_S)
-    slow_rpc = RpcClient(anvil.local_url(settings), http, timeout_s=DUMP_TIMEOUT_S)
+    slow_rpc = RpcClient(anvil.local_url(settings), http, timeout_s=DUMP_TIMEOUT_S, body_max_mib=DUMP_MAX_MIB)
     read = _starting
     try:
         with store.owned(folder):
@@ -114,7 +115,7 @@ def _usable(folder: Path, number: int) -> tuple[Snapshot, bytes] | Damaged:
 
 
 async def _live(process: Process, sequencer: Sequencer, log: Log) -> None:
-    """Until anvil should be started afresh; a last snapshot is taken then and when cancelled. Raises AnvilEnded."""
+    """Until anvil should be started afresh; when cancelled, a last snapshot is taken. Raises AnvilEnded, ChainError."""
     work = asyncio.create_task(sequencer.run())
     death = asyncio.create_task(process.wait())
     try:
@@ -122,16 +123,19 @@ async def _live(process: Process, sequencer: Sequencer, log: Log) -> None:
         if death.done():
             raise anvil.ended(process)
         work.result()
+    except asyncio.CancelledError:
+        work.cancel()
+        await asyncio.wait({work})
+        try:
+            async with asyncio.timeout(LAST_SAVE_TIMEOUT_S):
+                await sequencer.save()
+        except TimeoutError:
+            log.error("stopped without a last snapshot", why=f"it takes more than {LAST_SAVE_TIMEOUT_S:g} s")
+        raise
     finally:
         work.cancel()
         death.cancel()
         await asyncio.wait({work, death})
-        if process.returncode is None:
-            try:
-                async with asyncio.timeout(LAST_SAVE_TIMEOUT_S):
-                    await sequencer.save()
-            except TimeoutError:
-                log.error("stopped without a last snapshot", why=f"it takes more than {LAST_SAVE_TIMEOUT_S:g} s")
 
 
 def _pace(settings: DevchainSettings) -> Pace:

@@ -52,7 +52,7 @@ class Sequencer:
         self._saved_at = clock.monotonic() if saved else NEVER
 
     async def run(self) -> None:
-        """Make blocks until anvil should be started afresh, or cancelled. Raises ChainError when anvil does not answer."""
+        """Make blocks until anvil should be started afresh from the snapshot just taken. Raises ChainError when anvil does not answer."""
         self._head = await self._read_head()
         while True:
             self._pending = int((await self._rpc.call("txpool_status"))["pending"], 16)
@@ -63,7 +63,10 @@ class Sequencer:
             elif step is Step.SAVE:
                 await self.save()
             elif step is Step.RENEW:
-                return
+                await self.save()
+                if not self._save_failure:
+                    return
+                self._blocks = 0  # without a fresh snapshot a fresh start would lose work: later, then
             else:
                 await self._clock.sleep(look_again_s(self._pace, seen))
 

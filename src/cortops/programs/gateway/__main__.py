@@ -23,6 +23,7 @@ from cortops.programs.gateway.spool import Spool
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import GatewayConfig
 from cortops.protocol.http import HttpClient
+from cortops.protocol.keys import open_keys
 from cortops.words.clock import Clock, SystemClock
 from cortops.words.errors import PortTaken
 
@@ -45,7 +46,11 @@ def read_client_id(header: str) -> str:
 
 
 async def serve(config: GatewayConfig, log: Log) -> None:
-    """Serve until cancelled; then let requests end, ship what is spooled, and close."""
+    """Serve until cancelled; then let requests end, ship what is spooled, and close. A folder without any store gets an empty one; a key
+    store that has gone from beside the usage is not replaced: that would turn every customer away as unknown.
+    """
+    if not Path(config.store.usage_db).exists():
+        open_keys(Path(config.store.keys_db)).close()
     await run(config, log, SystemClock())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
+import threading
 from pathlib import Path
 
 from cortops.protocol import keys
@@ -35,6 +36,7 @@ class KeyCheck:
         self._stale_max_s = max(stale_max_s, REFRESH_EVERY_S + 0.5)
         self._rows: dict[str, KeyRow] = {}
         self._fresh_at = -math.inf  # monotonic
+        self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._file = (0, 0)
         self._version = -1
@@ -53,12 +55,9 @@ class KeyCheck:
 
     async def run(self) -> None:
         """Refresh until cancelled."""
-        try:
-            while True:
-                await self.refresh()
-                await self._clock.sleep(REFRESH_EVERY_S)
-        finally:
-            self.close()
+        while True:
+            await self.refresh()
+            await self._clock.sleep(REFRESH_EVERY_S)
 
     async def refresh(self) -> None:
         """Read the keys again if they changed; what goes wrong is kept in `trouble`."""
@@ -74,16 +73,24 @@ class KeyCheck:
         self._fresh_at, self.trouble = asked_at, ""
 
     def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _read(self) -> dict[str, KeyRow] | None:
-        """Every valid key, None if nothing changed since the last time. Runs in a thread, one at a time."""
+        """Every valid key, None if nothing changed since the last time. Runs in a thread."""
+        with self._lock:  # a cancelled refresh's thread may still be at it
+            return self._read_if_changed()
+
+    def _read_if_changed(self) -> dict[str, KeyRow] | None:
         with reachable(self._path):
             found = self._path.stat()
         if self._connection is not None and (found.st_dev, found.st_ino) != self._file:
-            self.close()  # another file stands in its place
+            self._close()  # another file stands in its place
         if self._connection is None:
             self._connection, self._version = keys.open_keys(self._path, create=False), -1
             self._file = (found.st_dev, found.st_ino)

@@ -330,6 +330,8 @@ class ClientConnection(asyncio.Protocol):
     # httptools' side.
 
     def on_message_begin(self) -> None:
+        if self._wrong is not None:  # what follows a request we could not take is not read
+            return
         head_size = self._head_size if self._phase is Phase.WAITING else 0
         self._reset()
         self._head_size = head_size
@@ -357,7 +359,9 @@ class ClientConnection(asyncio.Protocol):
             self._wrong = self._wrong or self._too_long()
         elif length.isdigit() and int(length) > self._server.body_max:
             self._wrong = self._wrong or self._body_too_long()
-        elif self._parser is not None and self._parser.get_http_version() == "1.1" and "host" not in self._headers:
+        elif self._version() not in ("1.0", "1.1"):
+            self._wrong = self._wrong or bad_request(400, "invalid_http", "this server speaks HTTP/1.1")
+        elif self._version() == "1.1" and "host" not in self._headers:
             self._wrong = self._wrong or bad_request(400, "host_missing", "the Host header is missing")
         elif self._headers.get("expect", "").lower() == "100-continue" and self._task is None:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -385,9 +389,12 @@ class ClientConnection(asyncio.Protocol):
                 headers=headers,
                 body=self._parts[0] if len(self._parts) == 1 else b"".join(self._parts),
                 keep_alive=self._parser.should_keep_alive(),  # true only in here
-                version=self._parser.get_http_version(),
+                version=self._version(),
             )
         )
+
+    def _version(self) -> str:
+        return "" if self._parser is None else str(self._parser.get_http_version())
 
     def _body_too_long(self) -> ApiError:
         return bad_request(413, "body_too_large", f"the body is larger than {self._limits.body_max_mib:g} MiB")

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import msgspec
@@ -34,10 +35,11 @@ class Ship:
         self._clock = clock
         self._log = log
         self._every_s = every_s
+        self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._file = (0, 0)
         self._offsets: dict[Path, int] = {}  # how much of a segment is shipped
-        self._seen = -1  # spool.written at the last complete step
+        self._seen = -1  # spool.changes at the last complete step
 
     async def run(self) -> None:
         wait_s = self._every_s
@@ -50,8 +52,8 @@ class Ship:
         """Ship everything there is; False when the database or the spool could not be used."""
         if self._spool.trouble:
             self._spool.flush()
-        written = self._spool.written
-        if written == self._seen and not self.trouble:
+        changes = self._spool.changes
+        if changes == self._seen and not self.trouble:
             return True
         try:
             await asyncio.to_thread(self._all)
@@ -63,17 +65,25 @@ class Ship:
             return False
         if self.trouble:
             self._log.info("usage_shipped_again")
-        self.trouble, self._seen = "", written
+        self.trouble, self._seen = "", changes
         return True
 
     def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _all(self) -> None:
+        with self._lock:  # a cancelled step's thread may still be at it
+            self._all_segments()
+
+    def _all_segments(self) -> None:
         if self._connection is not None and not self._is_same_file():
-            self.close()
+            self._close()
         if self._connection is None:
             self._connection = usage.open_usage(self._database)
             found = self._database.stat()

@@ -32,7 +32,7 @@ class Spool:
         """`label` makes this process's segment names unique, e.g. start time and pid. Raises StoreUnavailable."""
         self.trouble = ""
         self.active = Path()
-        self.written = 0  # bytes of all rows, ever
+        self.changes = 0  # goes up whenever there is something to ship
         self._folder = folder
         self._segment_max = segment_max_mib * 2**20
         self._label = label
@@ -65,7 +65,7 @@ class Spool:
                 line = self._waiting[0]
                 count = os.write(self._descriptor, line)
                 self._size += count
-                self.written += count
+                self.changes += 1
                 if count < len(line):  # a disk that fills up: the rest of the line comes first when there is room
                     self._waiting[0] = line[count:]
                     continue
@@ -99,4 +99,5 @@ class Spool:
             if self._size == 0:
                 self.active.unlink(missing_ok=True)
             os.close(self._descriptor)
-            self._descriptor = -1
+            self._descriptor, self.active = -1, Path()
+            self.changes += 1

@@ -168,6 +168,11 @@ def _due(task: Task, at: float) -> Command | None:
     return Close(stage=task.stage) if task.some else End(forced=True)
 
 
+def with_limits(task: Task, limits: Limits) -> Task:
+    """The same task with other deadlines: its own wish is known only after its first word."""
+    return replace(task, limits=limits)
+
+
 def choose(dedicated: Sequence[str], registered: frozenset[str], busy: Mapping[str, int], count: int) -> tuple[str, ...]:
     """At most `count` of the session's registered nodes, least busy first, then in the session's order."""
     eligible = [node for node in dict.fromkeys(dedicated) if node in registered]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from cortops.protocol.chat import Assembly, Delta, EngineChunk, Usage, message_of
+from cortops.protocol.chat import Assembly, Delta, EngineChunk, Note, Usage, message_of
 
 
 class Phase(StrEnum):
@@ -77,12 +77,13 @@ class MinerFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """On chain: the text, its keccak256, and the hash that this miner had precommitted."""
+    """On chain: the text, its keccak256, and the hash and the note that this miner had precommitted."""
 
     miner: str
     text: str
     text_hash: str
     promised_hash: str
+    note: Note | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,13 +276,13 @@ def _committed(request: Request, event: Committed) -> Step:
     rest = request.written.rest(event.text, with_tools=request.with_tools)
     if rest is None:
         return _fail(request, Fail(status=502, code="result_mismatch", message="the committed text is not the one that was streamed"))
-    result = next((one for one in request.results if one.miner == event.miner and one.text == event.text), None)
+    said = next((one for one in request.results if one.miner == event.miner and one.text == event.text), None) or event.note
     calls = "tool_calls" in message_of(event.text, with_tools=request.with_tools)
     answer = Answer(
         text=event.text,
         rest=rest,
-        finish_reason=result.finish_reason if result else ("tool_calls" if calls else "stop"),
-        usage=result.usage if result else None,
+        finish_reason=said.finish_reason if said else ("tool_calls" if calls else "stop"),
+        usage=said.usage if said else None,
     )
     return replace(request, phase=Phase.ANSWERED), (answer, Forget())
 

@@ -1,4 +1,4 @@
-"""The service-manager seam: what systemd and supervisord both can say in sh. Text only; nothing here runs anything."""
+"""The seam to the process supervisor of a host: what systemd and supervisord both can say in sh. Text only; nothing here runs anything."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 from cortops.words.resource import Service
 
 
-class ServiceManager(Protocol):
-    """Builds the text that a host is asked to run.
+class Supervisor(Protocol):
+    """The service manager of a host; builds the text that a host is asked to run.
 
     `prelude` defines these sh functions; the last two print their reason and return non-zero when they fail:
     `manager_load`                  asks the manager once about all services; sets `manager_silent` to the reason when it gave no answer
@@ -23,7 +23,8 @@ class ServiceManager(Protocol):
         """The folder on the target where cortops keeps its own state."""
 
     @property
-    def prelude(self) -> str: ...
+    def prelude(self) -> str:
+        """The sh text that defines the functions above."""
 
     def unit(self, service: Service, inputs: str) -> str:
         """The unit's whole text; `inputs` stands for the content of what the service is restarted on."""

@@ -1,0 +1,53 @@
+"""`cortops logs NAME`: the log of one service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cortops.cli.compose import Common, environment
+from cortops.cli.places import host_of
+from cortops.environment.declared import Environment
+from cortops.surfaces.proxy.render import SERVICE
+from cortops.words.errors import UnknownName
+
+
+def logs(
+    name: str,
+    file: Path | None = None,
+    /,
+    *,
+    lines: Annotated[int, Parameter(alias="-n")] = 100,
+    follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+    common: Common = Common(),  # noqa: B008 — frozen
+) -> int:
+    """Print the log of one service.
+
+    Parameters
+    ----------
+    name: The node, `gateway` or `proxy`.
+    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    lines: How many lines from the end.
+    follow: Go on as lines come.
+    """
+    env = environment(file, common)
+    path = host_of(env, common, _host(env, name)).log_file(name)
+    if not Path(path).exists():
+        raise UnknownName(f"{name} has written no log yet", where=path, next="cortops up")
+    argv = ["tail", "-n", str(lines), *(["-F"] if follow else []), path]
+    return subprocess.run(argv, check=False, env={"PATH": os.environ.get("PATH", os.defpath)}).returncode
+
+
+def _host(env: Environment, name: str) -> str:
+    hosts = {node: spec.host for node, spec in env.nodes.items()}
+    if env.gateway is not None:
+        hosts[env.gateway.NAME] = env.gateway.on
+    if env.proxy:
+        hosts[SERVICE] = next(iter(env.proxy.values())).on
+    if name not in hosts:
+        raise UnknownName(f"there is no service {name}", next=f"known here: {', '.join(hosts)}")
+    return hosts[name]

@@ -1,0 +1,91 @@
+"""`cortops task show S/T`: the path of one task, from the chain and the usage database alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cortops.cli.compose import Common, environment, here
+from cortops.cli.output import show, show_json, table
+from cortops.cli.places import gateway_store
+from cortops.contracts.network import Network
+from cortops.contracts.path import TaskPath, read_path
+from cortops.contracts.rpc import RpcClient
+from cortops.deploy.secrets_of import secrets_of
+from cortops.environment.declared import Environment
+from cortops.environment.model import MinerNode, OracleNode, RouterNode
+from cortops.protocol.usage import UsageRow, of_task, open_usage
+from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
+from cortops.surfaces.site import Site
+from cortops.words.errors import BadInput, StoreUnavailable
+
+
+def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
+    """The path of one task: SESSION/TASK.
+
+    Parameters
+    ----------
+    task: SESSION/TASK, as the reply's header X-Cortensor-Task gives it.
+    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    """
+    session, task_id = _parse(task)
+    env = environment(file, common)
+
+    async def read() -> tuple[TaskPath, dict[str, str]]:
+        async with here(env, common) as place:
+            site = place.deployment.site(place.deployment.secrets.view(secrets_of(env)))
+            network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
+            return await read_path(network, session, task_id), _names(env, site)
+
+    path, names = asyncio.run(read())
+    steps = [
+        {"step": step.step, "by": names.get(step.by.lower(), step.by), "at": step.at, "block": step.block, "tx": step.tx, "hash": step.hash}
+        for step in path.steps
+    ]
+    steps += [
+        {"step": "usage", "by": row.member, "at": row.finished_at, "block": None, "tx": None, "hash": None, "request": row.request_id}
+        for row in _usage(env, common, session, task_id)
+    ]
+    if common.json:
+        show_json({"session": session, "task": task_id, "state": path.state, "steps": steps})
+        return 0
+    rows = [(str(step["step"]), _time(step["at"]), str(step["block"] or ""), str(step["by"]), _proof(step)) for step in steps]
+    show(f"task {session}/{task_id} · {path.state}\n" + table([("STEP", "AT", "BLOCK", "BY", "PROOF"), *rows], "  "))
+    return 0
+
+
+def _parse(task: str) -> tuple[int, int]:
+    session, slash, number = task.partition("/")
+    if not (slash and session.isdigit() and number.isdigit()):
+        raise BadInput(f"{task!r} is not of the form SESSION/TASK", next="For example: cortops task show 1/0")
+    return int(session), int(number)
+
+
+def _names(env: Environment, site: Site) -> dict[str, str]:
+    """Address in lower case -> the name it is declared under."""
+    wallets = {name: node.wallet.secret for name, node in env.nodes.items() if isinstance(node, RouterNode | MinerNode | OracleNode)}
+    return {site.public[secret].lower(): name for name, secret in wallets.items()}
+
+
+def _usage(env: Environment, common: Common, session: int, task: int) -> list[UsageRow]:
+    path = Path(gateway_store(env, common).usage_db)
+    with contextlib.suppress(StoreUnavailable):  # a task that came past the gateway has no usage row, and may have no database
+        connection = open_usage(path, create=False)
+        try:
+            return of_task(connection, path, session, task)
+        finally:
+            connection.close()
+    return []
+
+
+def _time(at: object) -> str:
+    return datetime.fromtimestamp(float(str(at)), UTC).strftime("%H:%M:%S UTC")
+
+
+def _proof(step: dict[str, object]) -> str:
+    if step["step"] == "usage":
+        return f"usage row {step['request']}"
+    tx = f"tx {str(step['tx'])[:12]}…"
+    return f"{tx}  hash {str(step['hash'])[:12]}…" if step["hash"] else tx

@@ -1,0 +1,202 @@
+"""`cortops up`: plan and apply of one file to this machine, then what to try; in the foreground a viewer until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+import cortops
+from cortops.cli.compose import Common, Here, environment, here, new_apply_id
+from cortops.cli.output import Progress, show, show_json
+from cortops.cli.progress import Phases
+from cortops.cli.status import read_status
+from cortops.deploy import deployment as engine
+from cortops.deploy.lock import this_process
+from cortops.environment.declared import Environment
+from cortops.local.down import down
+from cortops.local.here import demand_writable
+from cortops.protocol import keys
+from cortops.surfaces.gateway.render import store
+from cortops.surfaces.proxy.render import ca_file
+from cortops.words.state import State
+
+VIEW_EVERY_S = 5.0
+KEY_NAME = "up"
+
+T = TypeVar("T")
+
+
+def up(
+    file: Path | None = None,
+    /,
+    *,
+    detach: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = Common(),  # noqa: B008 — frozen
+) -> int:
+    """Bring an environment up on this machine.
+
+    Parameters
+    ----------
+    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    detach: Leave it running and return.
+    """
+    env = environment(file, common)
+    return _interruptible(lambda: _up(env, common, detach))
+
+
+def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end; Ctrl-C and SIGTERM cancel the work, which cleans up after itself, once: a second Ctrl-C changes nothing."""
+
+    async def run() -> T:
+        task = asyncio.ensure_future(work())
+        asked: list[int] = []
+
+        def stop() -> None:
+            if not asked:
+                asked.append(1)
+                task.cancel()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        return await task
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _up(env: Environment, common: Common, detach: bool) -> int:
+    progress = Progress(sys.stderr)
+    async with here(env, common) as place:
+        demand_writable(place.root)
+        if not common.json:
+            progress.say(f"cortops {cortops.__version__} · environment {env.name} · this machine")
+        try:
+            await _apply(place, progress, common)
+            if detach:
+                return 0
+            await _view(place, progress, env)
+        except asyncio.CancelledError:
+            progress.say("", "stopping …")
+            stopped = await _down(place)
+            progress.say("stopped; the data stays (cortops up brings it back, cortops down --purge removes it)" if stopped else "stopped")
+            raise
+    return 0
+
+
+async def _apply(place: Here, progress: Progress, common: Common) -> None:
+    deployment = place.deployment
+    begun = deployment.clock.monotonic()
+    phases = Phases(progress, deployment.clock)
+    applied = await engine.apply(deployment, apply_id=new_apply_id(), owner=this_process(), digest=None, report=phases.report)
+    phases.finish()
+    if applied.taken_over:
+        progress.say(f"  {applied.taken_over}")
+    env = deployment.env
+    if not applied.made:
+        progress.say(f"Nothing to do: {_reasons(applied.plan.unchanged)}.")
+        key = ""
+    else:
+        key = issue_key(place, env)
+    shown = endpoints(place)
+    if common.json:
+        show_json({"environment": env.name, "changes": applied.made, "generation": applied.generation, "endpoints": shown, "key": key})
+        return
+    elapsed_s = deployment.clock.monotonic() - begun
+    show(_invitation(place, shown, key, elapsed_s))
+
+
+def _reasons(unchanged: tuple[Any, ...]) -> str:
+    """`31 of 31 as declared: 14 content and mode as declared, ...`."""
+    counts: dict[str, int] = {}
+    for item in unchanged:
+        counts[item.reason] = counts.get(item.reason, 0) + 1
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    return f"{len(unchanged)} of {len(unchanged)} resources need no change ({told})"
+
+
+def issue_key(place: Here, env: Environment) -> str:
+    """A fresh key for trying out; the ones that earlier `up`s printed are taken back."""
+    if env.gateway is None:
+        return ""
+    now = place.deployment.clock.now()
+    path = Path(store(env.gateway, place.deployment.hosts[env.gateway.on]).keys_db)
+    connection = keys.open_keys(path)
+    try:
+        for row in keys.list_keys(connection, path):
+            if row.name == KEY_NAME and row.revoked_at is None:
+                keys.revoke(connection, path, row.id, now=now)
+        return keys.issue(connection, path, environment=env.name, name=KEY_NAME, now=now, random_bytes=secrets.token_bytes).key
+    finally:
+        connection.close()
+
+
+def endpoints(place: Here) -> dict[str, str]:
+    """Name -> URL of what people may call, and where the authority's certificate lies."""
+    from cortops.surfaces.chain.addresses import rpc_url
+
+    env = place.deployment.env
+    found = {"rpc": rpc_url(env)}
+    for hostname, route in env.proxy.items():
+        found |= {route.to: f"https://{hostname}:{route.port}", "ca": ca_file(place.deployment.hosts[route.on])}
+    return found
+
+
+def _invitation(place: Here, shown: dict[str, str], key: str, elapsed_s: float) -> str:
+    env = place.deployment.env
+    lines = [f"{env.name} is up after {elapsed_s:.1f} s."]
+    lines += [f"  {name:8} {url}" for name, url in shown.items() if name != "ca"]
+    if key and env.gateway is not None and "gateway" in shown:
+        model = next(iter(env.gateway.models))
+        lines += [
+            "Try it:",
+            "",
+            f"  curl --cacert {_short(shown['ca'])} {shown['gateway']}/v1/chat/completions \\",
+            f"    -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\",
+            f'    -d \'{{"model":"{model}","messages":[{{"role":"user","content":"Why is the sky blue?"}}]}}\'',
+            "",
+        ]
+    elif env.gateway is not None:
+        lines.append(f"A key of your own: cortops keys issue{_file_argument(env)} --name me")
+    return "\n".join(lines)
+
+
+def _file_argument(env: Environment) -> str:
+    return f" {os.path.relpath(env.file)}"
+
+
+def _short(path: str) -> str:
+    home = os.environ.get("HOME", "")
+    return "~" + path[len(home) :] if home and path.startswith(home + "/") else path
+
+
+async def _view(place: Here, progress: Progress, env: Environment) -> None:
+    """Until Ctrl-C: a line whenever the state of an entity changes. Ends by itself when another command stopped the environment."""
+    progress.say("Ctrl-C stops everything; cortops up --detach leaves it running.")
+    known: dict[str, State] = {}
+    while True:
+        status = await read_status(place)
+        for item in status.entities:
+            before = known.get(str(item.entity), State.OK)
+            if item.state is not before:
+                progress.say(f"  {item.entity}: {before} -> {item.state}, {item.reason}")
+            known[str(item.entity)] = item.state
+        if all(item.state is not State.OK for item in status.entities if item.entity.kind not in ("host", "contract", "session", "pool")):
+            progress.say(f"{env.name} was stopped from elsewhere.")
+            return
+        await place.deployment.clock.sleep(VIEW_EVERY_S)
+
+
+async def _down(place: Here) -> bool:
+    stopped = await down(place.deployment, place.target, place.manager, owner=this_process(), apply_id=new_apply_id(), purge=False)
+    return stopped.was_running

@@ -1,0 +1,31 @@
+"""`cortops validate`: an environment file, every mistake at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cortops.cli.compose import Common, find_file
+from cortops.cli.output import show, show_json
+from cortops.environment.load import load_file
+from cortops.environment.reason import Invalid
+
+BAD_INPUT = 2
+
+
+def validate(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
+    """Check an environment file; exit 2 with every mistake, its place and what to write instead.
+
+    Parameters
+    ----------
+    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    """
+    loaded = load_file(find_file(file))
+    reasons = loaded.reasons if isinstance(loaded, Invalid) else ()
+    if common.json:
+        fields = ("line", "column", "path", "what", "instead")
+        show_json({"valid": not reasons, "reasons": [{name: getattr(reason, name) for name in fields} for reason in reasons]})
+    elif isinstance(loaded, Invalid):
+        show(loaded.text)
+    else:
+        show(f"{loaded.file} is valid: environment {loaded.name}, {len(loaded.hosts)} hosts, {len(loaded.nodes)} nodes.")
+    return BAD_INPUT if reasons else 0

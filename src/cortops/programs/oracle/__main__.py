@@ -1,0 +1,5 @@
+"""`python -m cortops.programs.oracle ENVFILE`."""
+
+from cortops.programs.oracle.main import main
+
+main()

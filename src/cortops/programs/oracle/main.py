@@ -1,0 +1,65 @@
+"""The oracle's composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import NoReturn
+
+from cortops.contracts.network import ORACLE_ROLE
+from cortops.programs.common.chain import Chain
+from cortops.programs.common.health import Health, serve_health
+from cortops.programs.common.logs import Log
+from cortops.programs.common.process import env_file, start
+from cortops.programs.oracle.runner import Runner
+from cortops.protocol.http import HttpClient
+from cortops.protocol.settings import OracleSettings
+from cortops.words.clock import Clock, SystemClock
+from cortops.words.errors import ChainError
+
+LOOK_EVERY_S = 5.0
+
+
+class _Role:
+    """Whether we hold the oracle's role, as last read; None is unknown."""
+
+    def __init__(self) -> None:
+        self.held: bool | None = None
+
+    async def look(self, chain: Chain, clock: Clock) -> None:
+        while True:
+            try:
+                self.held = await chain.network.has_role(chain.network.addresses.session_queue, ORACLE_ROLE, chain.address)
+            except ChainError:
+                self.held = None
+            await clock.sleep(LOOK_EVERY_S)
+
+
+async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
+    """Run the oracle until cancelled."""
+    http = HttpClient(clock=clock)
+    chain = Chain(settings, http, clock, log)
+    role = _Role()
+    try:
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(settings, chain, clock, log, group)
+
+            def health() -> Health:
+                why = chain.why() + (("this node does not hold the oracle role of the session queue",) if role.held is False else ())
+                oldest_s = round(runner.oldest_open_s, 1)
+                return Health.judge(why, **chain.facts(), oracle_role=role.held, open_tasks=runner.open_tasks, oldest_open_s=oldest_s)
+
+            async with serve_health(settings.bind_ip, settings.port, health) as port:
+                log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
+                group.create_task(role.look(chain, clock))
+                group.create_task(runner.tick())
+                await chain.follow(runner.started, runner.on_batch)
+    finally:
+        await http.close()
+
+
+def main() -> NoReturn:
+    async def run(settings: OracleSettings, log: Log) -> None:
+        await serve(settings, log, SystemClock())
+
+    sys.exit(start("oracle", env_file(OracleSettings), run))

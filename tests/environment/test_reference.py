@@ -1,0 +1,22 @@
+"""The reference page is the models' own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cortops.environment.explain import known_keys
+from cortops.environment.model import NODE_ROLES, Artifact, Contracts, Gateway, Network, Pool, Route, Session
+from cortops.environment.reference import page
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "environment-file.md"
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "run: python -m cortops.environment.reference > docs/reference/environment-file.md"
+
+
+def test_every_key_is_on_the_page_with_its_meaning() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+    for model in (*NODE_ROLES.values(), Artifact, Contracts, Gateway, Network, Pool, Route, Session):
+        assert [key for key in known_keys(model) if not any(row.startswith(f"| `{key}` |") for row in rows)] == []
+    assert [row for row in rows if row.endswith("|  |")] == []

@@ -1,0 +1,107 @@
+"""The schema for editors: it takes the example, ranges included, and refuses what the loader refuses by shape."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from cortops.environment.document import read
+from cortops.environment.schema import schema
+
+WHOLE = re.compile(r"-?\d+")
+
+
+def as_editor(value: Any) -> Any:
+    """The text values of `read` as YAML 1.2 types them."""
+    if isinstance(value, dict):
+        return {key: as_editor(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_editor(item) for item in value]
+    if value in ("true", "false"):
+        return value == "true"
+    return int(value) if isinstance(value, str) and WHOLE.fullmatch(value) else value
+
+
+def errors(value: Any, rule: dict[str, Any], root: dict[str, Any], path: str = "$") -> list[str]:
+    """A validator of just the keywords that our schema uses; an unknown keyword fails the test."""
+    known = {"$ref", "$defs", "$schema", "title", "description", "examples", "default", "anyOf", "oneOf", "const", "type", "properties"}
+    known |= {
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "required",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "items",
+        "enum",
+    }
+    known |= {"minItems", "minProperties", "minimum", "maximum", "exclusiveMinimum"}
+    assert set(rule) <= known, set(rule) - known
+    if "$ref" in rule:
+        return errors(value, root["$defs"][rule["$ref"].rsplit("/", 1)[1]], root, path)
+    found: list[str] = []
+    if "anyOf" in rule and all(errors(value, one, root, path) for one in rule["anyOf"]):
+        found.append(f"{path}: none of anyOf")
+    if "oneOf" in rule and sum(not errors(value, one, root, path) for one in rule["oneOf"]) != 1:
+        found.append(f"{path}: not one of oneOf")
+    if "const" in rule and value != rule["const"]:
+        found.append(f"{path}: not {rule['const']}")
+    kinds: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    if "type" in rule and rule["type"] != "null" and not isinstance(value, kinds[rule["type"]]):
+        return [*found, f"{path}: not of type {rule['type']}"]
+    if isinstance(value, dict):
+        found += of_object(value, rule, root, path)
+    if isinstance(value, list):
+        found += [error for index, item in enumerate(value) for error in errors(item, rule.get("items", {}), root, f"{path}[{index}]")]
+        found += [f"{path}: too short"] * (len(value) < rule.get("minItems", 0))
+    if isinstance(value, str) and not re.search(rule.get("pattern", ""), value):
+        found.append(f"{path}: pattern")
+    if isinstance(value, int) and not rule.get("minimum", value) <= value <= rule.get("maximum", value):
+        found.append(f"{path}: range")
+    return found
+
+
+def of_object(value: dict[str, Any], rule: dict[str, Any], root: dict[str, Any], path: str) -> list[str]:
+    found = [f"{path}: {key} missing" for key in rule.get("required", []) if key not in value]
+    for key, item in value.items():
+        rules = [one for pattern, one in rule.get("patternProperties", {}).items() if re.search(pattern, key)]
+        rules += [rule["properties"][key]] if key in rule.get("properties", {}) else []
+        other = rule.get("additionalProperties", {})
+        if not rules and other is False:
+            found.append(f"{path}: {key} not known")
+        for one in rules or ([other] if isinstance(other, dict) else []):
+            found += errors(item, one, root, f"{path}.{key}")
+    return found
+
+
+def judged(text: str) -> list[str]:
+    root = schema()
+    return errors(as_editor(read(text).tree), root, root)
+
+
+def test_the_example_is_accepted(example_text: str) -> None:
+    assert judged(example_text) == []
+
+
+def test_ranges_are_accepted(example_text: str) -> None:
+    ranged = '  m[1-9]: {role: miner, host: "h[3-9]", port: "{n+5200}", engine: engine-1, routers: ["r[1-2]"]}\n  oracle-1:'
+    assert judged(example_text.replace("  oracle-1:", ranged)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("chain_id: 31338", "chainid: 31338", "chain_id missing"),
+        ("port: 8400", "port: 70000", "none of anyOf|range"),
+        ("tls: local-ca, ", "", "tls missing"),
+        ("role: oracle", "role: oracel", "not one of oneOf"),
+        ("pools: ", "pool: ", "pool not known"),
+        ("  smollm2: {members", "  Small_Pool: {members", "Small_Pool not known"),
+    ],
+)
+def test_a_wrong_shape_is_refused(example_text: str, old: str, new: str, path: str) -> None:
+    assert old in example_text
+    assert any(re.search(path, error) for error in judged(example_text.replace(old, new)))
