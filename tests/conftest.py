@@ -1,7 +1,7 @@
 """What every test shares: nothing of a run may be left behind.
 
-Each process started by a test inherits a mark in its environment; when the run ends none with the mark may live, no socket of ours may listen,
-and (in CI, where nobody else edits the tree) no file of the project may have changed.
+Each process started by a test inherits a mark in its environment. When the run ends none with the mark may live, no socket of ours may
+listen and, in CI, where nobody else edits the tree, no file of the project may have changed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _listening() -> list[str]:
     inodes = set()
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            inodes.add(os.readlink(entry))
+            inodes.add(str(entry.readlink()))
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]]
     return [fields[1] for fields in lines if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes]
 

@@ -178,7 +178,7 @@ def test_whatever_happens_the_listener_ends_with_what_the_chain_holds(new_fake_n
         elif step == "replace":
             depth = chance.randint(1, 4)
             node.cut(depth)
-            for _ in range(depth):
+            for _ in range(depth + chance.randint(0, 2)):
                 node.grow(next(made))
         elif step in ("down", "up"):
             node.down = step == "down"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from cortops.contracts import create2
-from cortops.contracts.abi import Event
+from cortops.contracts.abi import decode_result, encode_call
 from cortops.contracts.artifact import NAMES, load
-from cortops.contracts.follow import Batch, Follower
-from cortops.contracts.heads import Websocket
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import (
     ADMIN_ROLE,
@@ -28,7 +26,6 @@ from cortops.contracts.network import (
 )
 from cortops.contracts.path import find_submitted, read_path
 from cortops.testing.chain import Chain, bare_chain, wallet_of
-from cortops.testing.clock import turn_until
 from cortops.words.errors import BadInput, CallReverted, ChainError, ChainUnreachable
 
 pytestmark = pytest.mark.real
@@ -37,6 +34,8 @@ OWNER, ROUTER, ORACLE = (wallet_of(label).address for label in ("owner", "router
 MINERS = [wallet_of(f"m{at}").address for at in (1, 2, 3)]
 STRANGER = wallet_of("stranger").address
 DIGEST = result_hash("hello")
+
+Refuses = Callable[[str, Call, str], Awaitable[None]]  # label, call, reason
 
 
 async def ready(chain: Chain) -> Network:
@@ -104,73 +103,98 @@ def test_the_whole_life_of_a_task() -> None:
     asyncio.run(life())
 
 
-def test_every_refusal_has_its_reason() -> None:
-    async def story() -> None:
+def refusing(story: Callable[[Chain, Network, Refuses], Awaitable[None]]) -> None:
+    """Run `story(chain, network, no)`; `no(label, call, reason)` asserts that the contract refuses the call with that reason."""
+
+    async def run() -> None:
         async with bare_chain() as chain:
-            network = await ready(chain)
-            queue = network.addresses.session_queue
 
             async def no(label: str, call: Call, reason: str) -> None:
                 assert await refused(chain, label, call) == reason
 
-            await no("stranger", submission(network), "not a router of the session")
-            await no("owner", submission(network, sid=9), "no such session")
-            await no("stranger", Call(queue, _encode("session_queue", "enqueue", 1, "x")), "only the session contract")
-            await chain.do("router", submission(network))
-            await no("m1", network.ack(1, 1), "not assigned")
-            await no("stranger", network.assign_task(1, 1, MINERS[:1]), "missing role")
-            await no("oracle", network.assign_task(1, 2, MINERS[:1]), "no such task")
-            await no("oracle", network.assign_task(1, 0, MINERS[:1]), "no such task")
-            await no("oracle", network.assign_task(1, 1, []), "no miners")
-            await no("oracle", network.assign_task(1, 1, [STRANGER]), "miner not registered")
-            await no("oracle", network.assign_task(1, 1, [MINERS[0], MINERS[0]]), "miner named twice")
-            await chain.do("oracle", network.assign_task(1, 1, MINERS[2:]))
-            await chain.do("oracle", network.assign_task(1, 1, MINERS[:2]))  # again, since nobody has acked
-            await no("m3", network.ack(1, 1), "not assigned")
-            await no("stranger", network.ack(1, 1), "not registered")
-            await no("m1", network.precommit(1, 1, DIGEST), "not acked")
-            await no("m1", network.commit(1, 1, "hello"), "not precommitted")
-            await no("oracle", network.end_ack(1, 1), "nobody acked")
-            await no("oracle", network.end_precommit(1, 1), "nobody precommitted")
-            await no("oracle", network.end_commit(1, 1), "nobody committed")
-            await chain.do("m1", network.ack(1, 1))
-            await no("m1", network.ack(1, 1), "already acked")
-            await no("oracle", network.assign_task(1, 1, MINERS[2:]), "already acked")
-            await no("m1", network.precommit(1, 1, "0x" + "00" * 32), "no hash")
-            await chain.do("m1", network.precommit(1, 1, DIGEST))
-            await no("m1", network.precommit(1, 1, DIGEST), "already precommitted")
-            await no("m1", network.commit(1, 1, "hello"), "others have not precommitted")
-            await no("oracle", network.end(1, 1), "not committed")
-            await chain.do("oracle", network.end_ack(1, 1))  # m2 is out, so all have precommitted
-            assert (await network.task(1, 1)).status == PRECOMMITTED
-            await no("m2", network.ack(1, 1), "too late to ack")
-            await no("oracle", network.end_ack(1, 1), "ack already ended")
-            await no("oracle", network.end_precommit(1, 1), "precommit already ended")
-            await no("m1", network.commit(1, 1, "hullo"), "hash differs")
-            await chain.do("m1", network.commit(1, 1, "hello"))
-            await no("m1", network.commit(1, 1, "hello"), "already committed")
-            await no("oracle", network.end_commit(1, 1), "commit already ended")
-            await no("stranger", network.end(1, 1), "missing role")
-            await chain.do("oracle", network.end(1, 1))
-            await no("oracle", network.end(1, 1), "task ended")
-            await no("m1", network.ack(1, 1), "task ended")
-            await no("m1", network.register(), "already registered")
-            await no("stranger", network.ping(), "not registered")
-            await no("stranger", network.add_dedicated_node(1, MINERS[0]), "not the owner")
-            await no("owner", network.add_dedicated_node(1, STRANGER), "node not registered")
-            await no("owner", network.add_dedicated_node(1, MINERS[0]), "already a node of the session")
-            await no("owner", network.remove_dedicated_node(1, STRANGER), "not a node of the session")
-            await no("owner", network.add_router(1, ROUTER), "already a router of the session")
-            await no("owner", network.create_session("chat"), "name taken")
-            await no("owner", network.create_session(""), "no name")
-            await no("owner", network.create_session("x", min_nodes=2, max_nodes=1), "min above max")
-            await chain.do("owner", network.deactivate_session(1))
-            await no("router", submission(network), "session inactive")
-            await no("owner", network.deactivate_session(1), "session inactive")
-            with pytest.raises(BadInput, match="task text has 32769 bytes"):
-                network.submit(1, task_data="x" * (TASK_BYTES_MAX + 1), prompt_type=2, client_reference="")
+            await story(chain, await ready(chain), no)
 
-    asyncio.run(story())
+    asyncio.run(run())
+
+
+def test_refusals_on_the_way_into_the_queue() -> None:
+    async def story(chain: Chain, network: Network, no: Refuses) -> None:
+        queue = network.addresses.session_queue
+        await no("stranger", submission(network), "not a router of the session")
+        await no("owner", submission(network, sid=9), "no such session")
+        await no("stranger", Call(queue, _encode("session_queue", "enqueue", 1, "x")), "only the session contract")
+        await chain.do("router", submission(network))
+        await no("m1", network.ack(1, 1), "not assigned")
+        await no("stranger", network.assign_task(1, 1, MINERS[:1]), "missing role")
+        await no("oracle", network.assign_task(1, 2, MINERS[:1]), "no such task")
+        await no("oracle", network.assign_task(1, 0, MINERS[:1]), "no such task")
+        await no("oracle", network.assign_task(1, 1, []), "no miners")
+        await no("oracle", network.assign_task(1, 1, [STRANGER]), "miner not registered")
+        await no("oracle", network.assign_task(1, 1, [MINERS[0], MINERS[0]]), "miner named twice")
+        await chain.do("owner", network.deactivate_session(1))
+        await no("router", submission(network), "session inactive")
+        await no("owner", network.deactivate_session(1), "session inactive")
+        with pytest.raises(BadInput, match="task text has 32769 bytes"):
+            network.submit(1, task_data="x" * (TASK_BYTES_MAX + 1), prompt_type=2, client_reference="")
+
+    refusing(story)
+
+
+def test_refusals_of_each_step_out_of_order_twice_or_late() -> None:
+    async def story(chain: Chain, network: Network, no: Refuses) -> None:
+        await chain.do("router", submission(network))
+        await chain.do("oracle", network.assign_task(1, 1, MINERS[2:]))
+        await chain.do("oracle", network.assign_task(1, 1, MINERS[:2]))  # again, since nobody has acked
+        await no("m3", network.ack(1, 1), "not assigned")
+        await no("stranger", network.ack(1, 1), "not registered")
+        await no("m1", network.precommit(1, 1, DIGEST), "not acked")
+        await no("m1", network.commit(1, 1, "hello"), "not precommitted")
+        await no("oracle", network.end_ack(1, 1), "nobody acked")
+        await no("oracle", network.end_precommit(1, 1), "nobody precommitted")
+        await no("oracle", network.end_commit(1, 1), "nobody committed")
+        await chain.do("m1", network.ack(1, 1))
+        await no("m1", network.ack(1, 1), "already acked")
+        await no("oracle", network.assign_task(1, 1, MINERS[2:]), "already acked")
+        await no("m1", network.precommit(1, 1, "0x" + "00" * 32), "no hash")
+        await chain.do("m1", network.precommit(1, 1, DIGEST))
+        await no("m1", network.precommit(1, 1, DIGEST), "already precommitted")
+        await no("m1", network.commit(1, 1, "hello"), "others have not precommitted")
+        await no("oracle", network.end(1, 1), "not committed")
+        await chain.do("oracle", network.end_ack(1, 1))  # m2 is out, so all have precommitted
+        assert (await network.task(1, 1)).status == PRECOMMITTED
+        await no("m2", network.ack(1, 1), "too late to ack")
+        await no("oracle", network.end_ack(1, 1), "ack already ended")
+        await no("oracle", network.end_precommit(1, 1), "precommit already ended")
+        await no("m1", network.commit(1, 1, "hullo"), "hash differs")
+        await chain.do("m1", network.commit(1, 1, "hello"))
+        await no("m1", network.commit(1, 1, "hello"), "already committed")
+        await no("oracle", network.end_commit(1, 1), "commit already ended")
+        await no("stranger", network.end(1, 1), "missing role")
+        await chain.do("oracle", network.end(1, 1))
+        await no("oracle", network.end(1, 1), "task ended")
+        await no("m1", network.ack(1, 1), "task ended")
+
+    refusing(story)
+
+
+def test_refusals_of_registry_and_session() -> None:
+    async def story(chain: Chain, network: Network, no: Refuses) -> None:
+        await no("m1", network.register(), "already registered")
+        await no("stranger", network.ping(), "not registered")
+        await no("stranger", network.add_dedicated_node(1, MINERS[0]), "not the owner")
+        await no("owner", network.add_dedicated_node(9, MINERS[0]), "no such session")
+        await no("owner", network.add_dedicated_node(1, STRANGER), "node not registered")
+        await no("owner", network.add_dedicated_node(1, MINERS[0]), "already a node of the session")
+        await no("owner", network.remove_dedicated_node(1, STRANGER), "not a node of the session")
+        await no("owner", network.add_router(1, ROUTER), "already a router of the session")
+        await no("owner", Call(network.addresses.session, _encode("session", "removeRouter", 1, STRANGER)), "not a router of the session")
+        await no("owner", network.create_session("chat"), "name taken")
+        await no("owner", network.create_session(""), "no name")
+        await no("owner", network.create_session("x", min_nodes=2, max_nodes=1), "min above max")
+        reserving = _encode("session", "create", "y", "", OWNER, 1, 1, 1, 0, 0, True, 0, 0, 300, 0)
+        await no("owner", Call(network.addresses.session, reserving), "no ephemeral pool")
+
+    refusing(story)
 
 
 def test_late_miners_are_left_behind_and_a_silent_task_fails() -> None:
@@ -247,6 +271,7 @@ def test_sessions_nodes_and_roles() -> None:
             assert (session.active, session.model, session.redundant, session.router_metadatas) == (True, 7, 1, ("http://r",))
             await chain.do("owner", network.remove_dedicated_node(1, MINERS[0]))
             assert (await network.session(1)).dedicated_nodes == (MINERS[2], MINERS[1])
+            await routers_come_and_go(chain, network)
             assert (await network.session_id("chat"), await network.session_id("none"), await network.session_count()) == (1, None, 1)
             await chain.do("m2", network.ping())
             nodes = {node.address: node for node in await network.nodes()}
@@ -272,6 +297,31 @@ def test_sessions_nodes_and_roles() -> None:
             assert await refused(chain, "stranger", network.link()[0]) == "missing role"
 
     asyncio.run(story())
+
+
+async def routers_come_and_go(chain: Chain, network: Network) -> None:
+    def call(function: str, *args: object) -> Call:
+        return Call(network.addresses.session, _encode("session", function, *args))
+
+    async def routers() -> list[tuple[str, str]]:
+        session = await network.session(1)
+        return list(zip(session.routers, session.router_metadatas, strict=True))
+
+    await chain.do("owner", network.add_router(1, STRANGER, "http://s"), call("updateRouter", 1, ROUTER, "http://r2"))
+    assert await routers() == [(ROUTER, "http://r2"), (STRANGER, "http://s")]
+    latest = call("getLatestRouterInfo", 1)
+    answer = await chain.rpc.call("eth_call", {"to": latest.to, "data": latest.data}, "latest")
+    assert decode_result(load("session"), "getLatestRouterInfo", answer) == (STRANGER, "http://s")
+    await chain.do("owner", call("removeRouter", 1, ROUTER))
+    assert await routers() == [(STRANGER, "http://s")]
+    await chain.do("owner", call("resetAllRouters", 1), call("update", 1, "meta", 2, 3, 2, 0, 1, 4, 9, 600, 8))
+    session = await network.session(1)
+    assert (session.routers, session.metadata, session.min_nodes, session.max_nodes, session.redundant) == ((), "meta", 2, 3, 2)
+    assert (session.mode, session.sla, session.model, session.reserve_period_s, session.max_task_executions) == (1, 4, 9, 600, 8)
+    page = call("getSessionsByAddressByPage", OWNER, 0, 10)
+    answer = await chain.rpc.call("eth_call", {"to": page.to, "data": page.data}, "latest")
+    (found,) = decode_result(load("session"), "getSessionsByAddressByPage", answer)
+    assert [(values[0], values[2]) for values in found] == [(1, "chat")]
 
 
 def test_code_on_chain_is_the_artifacts_and_deploying_again_changes_nothing() -> None:
@@ -310,66 +360,5 @@ def test_a_wrong_address_says_so_and_a_silent_chain_is_unreachable() -> None:
     asyncio.run(story())
 
 
-def test_a_transaction_lost_by_a_rewind_is_sent_again_with_the_right_nonce() -> None:
-    async def story() -> None:
-        async with bare_chain() as chain:
-            network = await ready(chain)
-            sender = await chain.sender("router")
-            point = await chain.rpc.call("evm_snapshot")
-            await chain.do("router", submission(network, "a"), submission(network, "b"))
-            assert await chain.rpc.call("evm_revert", point)
-            sender.resync()
-            await chain.do("router", submission(network, "c"))
-            assert await find_submitted(network, 1, "c") == 1
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("hinted", [True, False])
-def test_the_follower_sees_events_and_a_head_that_goes_back(hinted: bool) -> None:
-    async def story() -> None:
-        async with bare_chain() as chain:
-            network = await ready(chain)
-            head = int(await chain.rpc.call("eth_blockNumber"), 16)
-            hint = Websocket(chain.url, chain.clock) if hinted else None
-            poll_s = 30.0 if hinted else 0.01  # with the hint no event waits for the poll
-            follower = Follower(chain.rpc, network.contracts, clock=chain.clock, from_block=head + 1, poll_every_s=poll_s, hint=hint)
-            batches = follower.__aiter__()
-            seen: list[Batch] = []
-
-            async def until(holds: Callable[[Batch], bool]) -> Batch:
-                async with asyncio.timeout(10):
-                    while True:
-                        seen.append(await anext(batches))
-                        if holds(seen[-1]):
-                            return seen[-1]
-
-            async with asyncio.TaskGroup() as group:
-                first = group.create_task(until(lambda batch: bool(batch.events)))
-                if hint is not None:
-                    await turn_until(lambda: hint.connected)
-                await chain.do("router", submission(network, "a"))
-            assert submitted(first.result().events) == ["a"]
-            point = await chain.rpc.call("evm_snapshot")
-            await chain.do("router", submission(network, "b"))
-            assert submitted((await until(lambda batch: bool(batch.events))).events) == ["b"]
-            await chain.rpc.call("evm_revert", point)
-            (await chain.sender("router")).resync()
-            await chain.do("router", submission(network, "c"))
-            rewound = await until(lambda batch: batch.rewound)
-            assert (rewound.first, submitted(rewound.events)) == (head + 2, ["c"])
-            assert not any(batch.rewound for batch in seen[:-1])
-            await batches.aclose()  # type: ignore[attr-defined]
-            assert hint is None or not hint.connected
-
-    asyncio.run(story())
-
-
-def submitted(events: tuple[Event, ...]) -> list[str]:
-    return [event.args["clientReference"] for event in events if event.name == "TaskSubmitted"]
-
-
 def _encode(name: str, function: str, *args: object) -> str:
-    from cortops.contracts.abi import encode_call
-
     return encode_call(load(name), function, *args)

@@ -59,5 +59,5 @@ def test_the_place_of_a_character_that_no_file_may_hold() -> None:
 def test_anchors_cannot_make_a_small_file_huge() -> None:
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
     got = read("l0: &l0 [x]\n" + levels)
-    assert [finding.what for finding in got.findings] == ["has more than 100,000 values"]
+    assert [finding.what for finding in got.findings] == ["has more than 50,000 values"]
     assert not got.complete

@@ -1,7 +1,7 @@
 """docs/coverage.md tells the truth: it names all of the domain, and every command of a row that works prints what the row says.
 
-The commands run against the session fixture `local_environment` (tests/conftest.py or a conftest beside it): `.environ` holds what they need in
-their environment: PATH with cortops, CORTOPS_DATA, and GATEWAY, CA, KEY, RPC, TASK as the page names them.
+The commands run against the session fixture `local_environment` (tests/conftest.py or a conftest beside it): `.environ` holds what they
+need: PATH with cortops, CORTOPS_DATA, and GATEWAY, CA, KEY, RPC, TASK as the page names them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ TIMEOUT_S = 120
 STATE = re.compile(r"works|not yet \(issue \d+\)")
 SECTIONS = {
     "Operational surfaces": "fleet services router-pools reverse-proxy L2/L3-chain monitoring incident-response",
-    "Checklist": "active-domains-and-endpoints network-matrix secret-management-rules owner-of-each-service last-tested-deployment-and-rollback",
+    "Checklist": "active-domains-and-endpoints network-matrix secret-management-rules owner-of-each-service "
+    "last-tested-deployment-and-rollback",
     "Boxes": "client DNS nginx gateway pool router session chain contracts queue miner engine oracle validator dashboard-and-console",
-    "Arrows": "client-to-nginx nginx-to-gateway gateway-to-router router-to-chain oracle-to-chain miner-to-chain miner-to-engine miner-to-router",
-    "Incidents and their first checks": "router-unavailable gateway-errors miner-not-receiving-tasks validation-failing private-payload-failure "
-    "dashboard-mismatch",
+    "Arrows": "client-to-nginx nginx-to-gateway gateway-to-router router-to-chain oracle-to-chain miner-to-chain "
+    "miner-to-engine miner-to-router",
+    "Incidents and their first checks": "router-unavailable gateway-errors miner-not-receiving-tasks validation-failing "
+    "private-payload-failure dashboard-mismatch",
     "Handoff record": "environment public-endpoints binary-version route-families contract-matrix support-path",
 }
 FIRST_CHECKS = {

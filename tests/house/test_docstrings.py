@@ -1,4 +1,4 @@
-"""Public names say what they are. A method of one statement, or one documented on the seam it implements, speaks for itself."""
+"""Public names say what they are. A function of one statement, or one told on the seam it implements, needs no words."""
 
 from __future__ import annotations
 
@@ -24,27 +24,36 @@ def _documented_methods(sources: tuple[Any, ...]) -> set[str]:
     return {method.name for node in classes for method in _public(node.body, Function) if ast.get_docstring(method)}
 
 
-def _elsewhere(name: str, seams: set[str]) -> bool:
-    return name in seams | LIBRARY_SEAMS or name.startswith("on_")
+def _above(source: Any, documented: dict[str, set[str]]) -> set[str]:
+    """Functions documented in a package above: each surface has `questions` and `checks`, told once in `surfaces`."""
+    parts = source.name.split(".")
+    return set().union(*(documented.get(".".join(parts[:depth]), set()) for depth in range(1, len(parts))))
 
 
-def _silent(source: Any, seams: set[str]) -> Iterator[str]:
+def _needs_words(node: Function, elsewhere: set[str]) -> bool:
+    if ast.get_docstring(node) or node.name in elsewhere | LIBRARY_SEAMS or node.name.startswith("on_"):
+        return False
+    return _statements(node) > 1
+
+
+def _silent(source: Any, methods: set[str], functions: set[str]) -> Iterator[str]:
     if not ast.get_docstring(source.tree) and source.tree.body:
         yield f"{source.where}:1 the module"
     for function in _public(source.tree.body, Function):
-        if not ast.get_docstring(function):
+        if _needs_words(function, functions):
             yield f"{source.where}:{function.lineno} {function.name}"
     for node in _public(source.tree.body, ast.ClassDef):
         if not ast.get_docstring(node):
             yield f"{source.where}:{node.lineno} {node.name}"
         for method in _public(node.body, Function):
-            if not ast.get_docstring(method) and not _elsewhere(method.name, seams) and _statements(method) > 1:
+            if _needs_words(method, methods):
                 yield f"{source.where}:{method.lineno} {node.name}.{method.name}"
 
 
 def test_public_names_have_docstrings(sources: tuple[Any, ...]) -> None:
-    seams = _documented_methods(sources)
-    wrong = [name for source in sources for name in _silent(source, seams)]
+    methods = _documented_methods(sources)
+    told = {source.name: {node.name for node in _public(source.tree.body, Function) if ast.get_docstring(node)} for source in sources}
+    wrong = [name for source in sources for name in _silent(source, methods, _above(source, told))]
     assert not wrong, "\n" + "\n".join(wrong)
 
 

@@ -29,6 +29,7 @@ def test_test_folders_mirror_the_source(root: Path, tests: tuple[Any, ...]) -> N
 
 def test_each_decision_is_tested(sources: tuple[Any, ...], tests: tuple[Any, ...]) -> None:
     imported = _imported(tests)
-    pure = [source for source in sources if source.name.rpartition(".")[2] in PURE and source.name.count(".") > 1]
+    named = [source for source in sources if source.name.rpartition(".")[2] in PURE and source.name.count(".") > 1]
+    pure = [source for source in named if not source.name.startswith("cortops.cli.")]
     wrong = [source.where for source in pure if source.name not in imported]
     assert not wrong, "\n" + "\n".join(wrong)

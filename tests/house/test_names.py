@@ -36,12 +36,14 @@ def _changed(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
             yield from ((node.lineno, name) for name in node.names)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGERS:
-            if isinstance(node.func.value, ast.Name) and node.func.value.id in names:
-                yield node.lineno, node.func.value.id
+            continue
+        changed: ast.expr | None = None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGERS:
+            changed = node.func.value
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            if isinstance(node.value, ast.Name) and node.value.id in names:
-                yield node.lineno, node.value.id
+            changed = node.value
+        if isinstance(changed, ast.Name) and changed.id in names:
+            yield changed.lineno, changed.id
 
 
 def test_no_module_has_an_empty_name(sources: tuple[Any, ...], tests: tuple[Any, ...]) -> None:

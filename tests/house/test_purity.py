@@ -8,8 +8,21 @@ from collections.abc import Iterator
 from typing import Any
 
 PURE = {"entities", "render", "facts", "checks", "plan", "state", "diagnose", "select", "request"}
-WORLD = {"socket", "ssl", "subprocess", "asyncio", "random", "secrets", "time", "threading", "multiprocessing", "urllib.request", "http.client"}
+WORLD = {
+    "socket",
+    "ssl",
+    "subprocess",
+    "asyncio",
+    "random",
+    "secrets",
+    "time",
+    "threading",
+    "multiprocessing",
+    "urllib.request",
+    "http.client",
+}
 WORLD |= {"aiohttp", "asyncssh", "sqlite3", "uvloop"}
+VERBS = "cortops.cli."  # a file there is named by its verb, `plan` too
 CLOCK = {"now", "utcnow", "today"}
 
 
@@ -32,7 +45,7 @@ def _world(module: str) -> bool:
 
 
 def test_pure_modules_do_not_touch_the_world(sources: tuple[Any, ...]) -> None:
-    pure = [source for source in sources if source.name.rpartition(".")[2] in PURE]
+    pure = [source for source in sources if source.name.rpartition(".")[2] in PURE and not source.name.startswith(VERBS)]
     wrong = [f"{source.where}:{line} {what}" for source in pure for line, what in _impure(source.tree)]
     assert not wrong, "\n" + "\n".join(wrong)
     assert len(pure) > 5

@@ -8,7 +8,8 @@ from cortops.deploy.fetch import FetchProgress, Phase
 from cortops.words.change import Action, Change
 from cortops.words.clock import Clock
 
-_TOLD = (Phase.READY, Phase.DAMAGED, Phase.WAITING, Phase.TOOL)
+_TOLD = (Phase.READY, Phase.DAMAGED, Phase.WAITING)
+_LIVE = (Phase.DOWNLOADING, Phase.TOOL, Phase.CHECKING)
 
 
 class Phases:
@@ -43,7 +44,7 @@ class Phases:
         if event.phase in _TOLD:
             self._fetching.pop(event.name, None)
             self._progress.say(f"  {event.text}")
-        elif event.phase is Phase.DOWNLOADING:
+        elif event.phase in _LIVE:
             self._fetching[event.name] = event.text
             self._progress.now("  " + " · ".join(self._fetching.values()))
 

@@ -138,7 +138,7 @@ class Follower:
         told = OrderedDict(self._told)
         while told:
             number, known = next(reversed(told.items()))
-            if (await self._head(hex(number))).hash == known:
+            if number <= head.number and (await self._head(hex(number))).hash == known:
                 break
             told.popitem()
         # Assigned at the end, and told of until a batch says so: a look may fail half-way.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -81,12 +82,13 @@ async def _apply_place(driver: Driver, changes: Sequence[Change], items: Mapping
     steps = await _concrete(driver, changes, items)
     by_key = {step.desired.resource.key: step.desired.resource for step in steps}
     done = 0
-    async for progress in driver.apply(steps, apply_id):
-        resource = by_key[progress.key]
-        report(StepTold(place=resource.place, entity=resource.entity, progress=progress))
-        if progress.event == "failed":
-            raise _failure(resource.id, resource.because, driver.place, progress.text)
-        done += progress.event == "done"
+    async with aclosing(driver.apply(steps, apply_id)) as told:
+        async for progress in told:
+            resource = by_key[progress.key]
+            report(StepTold(place=resource.place, entity=resource.entity, progress=progress))
+            if progress.event == "failed":
+                raise _failure(resource.id, resource.because, driver.place, progress.text)
+            done += progress.event == "done"
     if done != len(steps):
         left = ", ".join(step.desired.resource.id for step in steps[done : done + 3])
         raise StepFailed(f"{driver.place} stopped answering before {left} was done", where=driver.place, why="its outcome is unknown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cortops.contracts import create2
@@ -59,7 +59,7 @@ class ChainDriver:
             return {item.resource.key: Unseen(error.what) for item in desired}
         return {item.resource.key: _seen(item.resource, answer) for item, answer in zip(desired, answers, strict=True)}
 
-    async def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncIterator[Progress]:
+    async def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncGenerator[Progress, None]:
         """Send what does not wait for another step together, confirm it, go on: few blocks, and every estimate sees what it needs."""
         senders: dict[str, Sender] = {}
         pending: list[Pending] = []
@@ -84,7 +84,7 @@ class ChainDriver:
         async for progress in self._confirm(pending):
             yield progress
 
-    async def _confirm(self, pending: Sequence[Pending]) -> AsyncIterator[Progress]:
+    async def _confirm(self, pending: Sequence[Pending]) -> AsyncGenerator[Progress, None]:
         for item in pending:
             try:
                 receipt = await item.sender.confirm(item.tx, CONFIRM_TIMEOUT_S)

@@ -11,6 +11,8 @@ from cortops.words.errors import GateClosed
 from cortops.words.evidence import Check, Verdict
 from cortops.words.question import Question, Reply
 
+ASK_FIRST_S, ASK_LAST_S = 0.1, 2.0
+
 Ask = Callable[[Sequence[Question]], Awaitable[Mapping[str, Reply]]]
 
 
@@ -33,13 +35,15 @@ async def wait_until_well(
     clock: Clock,
     *,
     deadline_s: float,
-    every_s: float = 0.1,
 ) -> None:
-    """Return when every check of `entities` is ok; GateClosed names what is not at the deadline. Only what these checks ask is asked."""
+    """Return when every check of `entities` is ok; GateClosed names what is not at the deadline. Only what these checks ask is asked,
+    soon at first, then ever less often.
+    """
     watched = [check for check in checks if check.entity in set(entities)]
     asked = {name for check in watched for name in check.asks}
     wanted = [question for question in questions if question.id in asked]
     end = clock.monotonic() + deadline_s
+    pause_s = ASK_FIRST_S
     while watched:
         judged = judge(watched, await ask(wanted), clock.now())
         ill = [item for item in judged if item.verdict.outcome != "ok"]
@@ -53,4 +57,5 @@ async def wait_until_well(
                 why="; ".join(f"{item.check.entity} {item.check.name}: {item.verdict.text}" for item in ill[1:6]),
                 next=f"cortops logs {first.check.entity.name}",
             )
-        await clock.sleep(every_s)
+        await clock.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, ASK_LAST_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -73,5 +73,5 @@ class Driver(Protocol):
     async def observe(self, desired: Sequence[Desired]) -> Mapping[str, Observed]:
         """Key -> what is there, one round trip; every key asked for is answered."""
 
-    def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncIterator[Progress]:
+    def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncGenerator[Progress, None]:
         """Do the steps in order, stopping after the first failure; intent is journaled before each, outcome after."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from cortops.environment.declared import Declared, PortUse, declared_owner, port_uses
 from cortops.environment.model import NODE_ROLES, ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable
 
+FINDINGS_MAX = 200  # of one check; a file with more is not read by people
 NAME_RULE = "a to z, 0 to 9 and -, at most 31 characters, beginning with a letter or digit"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -21,9 +23,9 @@ Check = Callable[[Declared], Iterator[Finding]]
 
 
 def crosscheck(declared: Declared) -> Iterator[Finding]:
-    """Every finding of every check."""
+    """Every finding of every check, at most FINDINGS_MAX of each."""
     for check in CHECKS:
-        yield from check(declared)
+        yield from islice(check(declared), FINDINGS_MAX)
 
 
 def names_follow_the_rule(declared: Declared) -> Iterator[Finding]:

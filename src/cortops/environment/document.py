@@ -15,7 +15,7 @@ from cortops.environment.reason import Finding, Path, printable
 
 SIZE_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 32
-VALUES_MAX = 100_000  # after anchors are followed, so that a small file cannot become a huge tree
+VALUES_MAX = 50_000  # after anchors are followed, so that a small file cannot become a huge tree
 
 Value = None | str | list["Value"] | dict[str, "Value"]
 Places = Mapping[Path, tuple[int, int]]
@@ -40,7 +40,7 @@ class Document:
 def read(text: str) -> Document:
     """Text of one YAML document -> Document; wrong YAML gives findings, never an exception.
 
-    Limits: 1 MiB of UTF-8, 32 levels, 100,000 values. Duplicate keys, tags and `<<` are refused; anchors are followed.
+    Limits: 1 MiB of UTF-8, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused; anchors are followed.
     """
     try:
         size = len(text.encode("utf-8"))

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from cortops.environment.model import Secret
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, nearest, printable, quoted
 
 _WANTED = {
@@ -95,7 +96,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], field: FieldInfo | None, step: str) -> tuple[str, str]:
-    context, value = detail.get("ctx", {}), detail["input"]
+    context, shown = detail.get("ctx", {}), _shown(detail["input"], owner, field, step)
     if kind == "cortops":
         return context["what"], context["instead"]
     if kind == "missing":
@@ -104,24 +105,30 @@ def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], fiel
         known = known_keys(owner)
         return "is not a key known here", did_you_mean(step, known, otherwise=f"Known here: {list_of(known, limit=20)}.")
     if kind in _WANTED:
-        return f"is {quoted(value)}, not {_WANTED[kind]}", _write(field, f"Write {_WANTED[kind]}.")
+        return f"is {shown}, not {_WANTED[kind]}", _write(field, f"Write {_WANTED[kind]}.")
     if kind in _BOUNDS:
         bound = context[_BOUNDS[kind]]
         side = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}[_BOUNDS[kind]]
-        return f"is {quoted(value)}, out of range", f"Write {side} {bound:g}."
+        return f"is {shown}, out of range", f"Write {side} {bound:g}."
     if kind == "literal_error":
-        return f"is {quoted(value)}", f"Write {context['expected']}.".replace("'", "").replace("True", "true")
+        return f"is {shown}", f"Write {context['expected']}.".replace("'", "").replace("True", "true")
     if kind in ("string_pattern_mismatch", "string_too_short"):
-        return f"is {quoted(value)}, which is not of the right form", _write(field, _about(field))
+        return f"is {shown}, which is not of the right form", _write(field, _about(field))
     if kind == "string_too_long":
         return "is too long", f"Write at most {context['max_length']} characters."
     if kind == "too_short":
         return "is empty", _write(field, "Write at least one.")
-    return f"is {quoted(value)}: {printable(str(detail['msg'])).lower()}", _write(field, _about(field))
+    return f"is {shown}: {printable(str(detail['msg'])).lower()}", _write(field, _about(field))
 
 
 def _example(field: FieldInfo | None) -> str:
     return str(field.examples[0]) if field is not None and field.examples else ""
+
+
+def _shown(value: object, owner: type[BaseModel], field: FieldInfo | None, step: str) -> str:
+    """The value, unless somebody may have put a secret there by mistake (an RPC's url may hold a key)."""
+    is_secret = owner is Secret or step == "url" or (field is not None and _plain(field.annotation) is Secret)
+    return "(not shown)" if is_secret and isinstance(value, str) else quoted(value)
 
 
 def _about(field: FieldInfo | None) -> str:

@@ -6,7 +6,6 @@ Stages: YAML, ranges, sections, cross-checks. Each works on what the one before 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -40,7 +39,6 @@ REQUIRED: Mapping[str, str] = {
     "network": "Add the section network: chain_id, rpc and contracts.",
     "nodes": "Add the section nodes.",
 }
-FINDINGS_MAX = 500  # of the cross-checks; a file with more is not read by people
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -55,7 +53,7 @@ def load(text: str, filename: str) -> Environment | Invalid:
         sections = _Sections(expanded.tree, findings)
         declared = sections.declared(places)
         findings += sections.findings
-        findings += islice(crosscheck(declared), FINDINGS_MAX)
+        findings += crosscheck(declared)
         if not findings:
             return _environment(declared, filename)
     return Invalid(filename, _reasons(findings, places))

@@ -54,7 +54,7 @@ One YAML file declares an environment. `examples/local.yaml` is a whole one. Thi
 | `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy` | Below. |
 
 Names of hosts, releases, nodes and pools follow the same rule as the environment's.
-At most 1 MiB, 32 levels, 100,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.
+At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.
 
 ## Ranges
 

@@ -21,7 +21,7 @@ def parse(text: str, *, where: str = "env file") -> dict[str, str]:
         key, equals, value = line.removeprefix("export ").partition("=")
         key = key.strip()
         if not equals or not key.replace("_", "a").isalnum():
-            raise BadInput(f"{where}:{number} is not of the form KEY=VALUE: {line[:60]!r}", where=f"{where}:{number}")
+            raise BadInput(f"{where}:{number} is not of the form KEY=VALUE", where=f"{where}:{number}")
         values[key] = _unquote(value.strip())
     return values
 

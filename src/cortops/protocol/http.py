@@ -6,6 +6,7 @@ Parsing is httptools'. RFC 9112 (messages, persistence), RFC 9110 (9.2.2: which 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections import deque
@@ -22,6 +23,7 @@ from cortops.words.errors import BadInput, CortopsError
 from cortops.words.question import Silence
 
 POOL_IDLE_S = 15.0  # shorter than what servers keep (nginx, aiohttp: 75), so that a pooled connection is rarely a dead one
+URL = re.compile(r"[!-~]+")
 REPEATABLE = frozenset({"GET", "HEAD"})
 
 Headers = Sequence[tuple[str, str]]
@@ -75,7 +77,7 @@ def split_url(url: str) -> tuple[bool, str, int, str, str]:
         port = parts.port
     except ValueError as error:
         raise BadInput(f"not a URL: {url!r} ({error})") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
+    if parts.scheme not in ("http", "https") or not parts.hostname or not URL.fullmatch(url):
         raise BadInput(f"not a http or https URL: {url!r}")
     secure = parts.scheme == "https"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -167,6 +169,7 @@ class HttpClient:
             await connection.gone.wait()
 
     def origin(self, url: str, connect_to: tuple[str, int] | None, tls: ssl.SSLContext | None) -> Origin:
+        """Which connections may serve a request to `url`. Raises BadInput."""
         secure, host, port, _, _ = split_url(url)
         if secure and tls is None:
             tls = self._default_tls = self._default_tls or ssl.create_default_context()

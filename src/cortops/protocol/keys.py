@@ -43,6 +43,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def allows_model(self, alias: str) -> bool:
+        """May this key use the model? Without any model scope, every one."""
         wanted = [scope for scope in self.scopes if scope.startswith(MODEL_SCOPE)]
         return not wanted or MODEL_SCOPE + alias in wanted
 

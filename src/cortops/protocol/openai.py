@@ -164,7 +164,8 @@ class StreamRewriter:
     """A member's event stream under the alias and id that the client knows, a socket read at a time.
 
     `feed(bytes)` gives the bytes to pass on: whole events only, `[DONE]` kept back (usage is written first). Most reads are
-    rewritten without parsing: inside a JSON string every quote is escaped, so `"id":"<id>"` can only be a key with its value.
+    rewritten without parsing: a member begins all its events alike, `data: {"id":...,"model":...`, which no JSON string can hold
+    because its quotes would be escaped. A read in which anything looks otherwise is parsed event by event.
     """
 
     def __init__(self, *, alias: str, public_id: str, wants_usage: bool) -> None:
@@ -176,7 +177,7 @@ class StreamRewriter:
         self._public_id = public_id
         self._wants_usage = wants_usage
         self._tail = b""
-        self._known: tuple[bytes, bytes, bytes, bytes] | None = None  # id and model as the member writes them, as we do
+        self._known: tuple[bytes, bytes] | None = None  # how the member begins its events, how we do
 
     def feed(self, data: bytes) -> bytes:
         """Raises StreamBroken for an event that is too long or no JSON."""
@@ -195,16 +196,16 @@ class StreamRewriter:
         return self._replace(block) or b"".join([self._event(event) for event in block.split(b"\n\n") if event.strip()])
 
     def _replace(self, block: bytes) -> bytes:
-        """The block with id and model replaced, b"" if that may not be enough."""
+        """The block with its events' beginnings replaced, b"" if that may not be enough."""
         if self._known is None:
             return b""
-        their_id, our_id, their_model, our_model = self._known
-        events = block.count(b"data: ")
-        if events != block.count(their_id) or events != block.count(their_model) or events != block.count(b"\n\n"):
+        theirs, ours = self._known
+        events = block.count(theirs)
+        if events != block.count(b"data: ") or events != block.count(b"\n\n"):
             return b""
         if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block or b'"error"' in block:
             return b""
-        return block.replace(their_id, our_id).replace(their_model, our_model)
+        return block.replace(theirs, ours)
 
     def _event(self, event: bytes) -> bytes:
         """One event, parsed; b"" if the client does not get it."""
@@ -238,11 +239,15 @@ class StreamRewriter:
         return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
     def _learn(self, chunk: dict[str, Any], data: bytes) -> None:
-        """How this member writes id and model, if it is the plain way and both are told apart from all else."""
-        their_id, their_model = chunk.get("id"), chunk.get("model")
-        if not isinstance(their_id, str) or not isinstance(their_model, str) or not their_id:
+        """How this member begins its events, if id and model are among the plain fields before anything nested."""
+        model = chunk.get("model")
+        before, found, _ = data.partition(b'"model":' + msgspec.json.encode(model))
+        if not found or not isinstance(model, str):
             return
-        needles = b'"id":' + msgspec.json.encode(their_id), b'"model":' + msgspec.json.encode(their_model)
-        if data.count(needles[0]) == 1 and data.count(needles[1]) == 1:
-            ours = b'"id":' + msgspec.json.encode(self._public_id), b'"model":' + msgspec.json.encode(self._alias)
-            self._known = needles[0], ours[0], needles[1], ours[1]
+        try:
+            head = msgspec.json.decode(before + found + b"}", type=dict[str, str | int | float | None])
+        except ValueError:  # something nested, or the text of one
+            return
+        if head.get("id") == chunk.get("id") and head.get("model") == model and "id" in head:
+            ours = msgspec.json.encode({**head, "id": self._public_id, "model": self._alias})
+            self._known = b"data: " + before + found, b"data: " + ours[:-1]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 
+from cortops.targets.ask import once
 from cortops.targets.target import Exited, Line, Lost, Target, TimedOut
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply, Shell, Silence
 
 _MARK = "#cortops-answer"
-
-
-async def _no_data() -> AsyncIterator[bytes]:
-    return
-    yield b""
 
 
 def program(questions: Sequence[Shell]) -> str:
@@ -30,22 +27,23 @@ async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) ->
     replies: dict[str, Reply] = {}
     lines: list[str] = []
     silence, why = Silence.LOST, f"{target.name} ended early"
-    async for event in target.run(program(questions), _no_data(), max(question.timeout_s for question in questions)):
-        match event:
-            case Line(stream="out", text=text) if text.startswith(_MARK):
-                number, status = (int(part) for part in text.removeprefix(_MARK).split())
-                body = "\n".join(lines).encode()
-                name = questions[number].id
-                replies[name] = Answer(question=name, at=at, elapsed_s=clock.monotonic() - begun, status=status, body=body)
-                lines = []
-            case Line(text=text):
-                lines.append(text)
-            case TimedOut(after_s=after_s):
-                silence, why = Silence.TIMEOUT, f"{target.name} did not answer within {after_s:g} s"
-            case Lost(why=reason):
-                silence, why = Silence.LOST, reason
-            case Exited():
-                pass
+    deadline_s = max(question.timeout_s for question in questions)
+    async with aclosing(target.run(program(questions), once(b""), deadline_s)) as events:
+        async for event in events:
+            match event:
+                case Line(stream="out", text=text) if text.startswith(_MARK):
+                    number, status = (int(part) for part in text.removeprefix(_MARK).split())
+                    name, body = questions[number].id, "\n".join(lines).encode()
+                    replies[name] = Answer(question=name, at=at, elapsed_s=clock.monotonic() - begun, status=status, body=body)
+                    lines = []
+                case Line(text=text):
+                    lines.append(text)
+                case TimedOut(after_s=after_s):
+                    silence, why = Silence.TIMEOUT, f"{target.name} did not answer within {after_s:g} s"
+                case Lost(why=reason):
+                    silence, why = Silence.LOST, reason
+                case Exited():
+                    pass
     for question in questions:
         if question.id not in replies:
             elapsed = clock.monotonic() - begun

@@ -47,6 +47,7 @@ class Chain:
     senders: dict[str, Sender] = field(default_factory=dict)
 
     async def mine(self, blocks: int = 1) -> None:
+        """Make blocks; the first takes every transaction that waits."""
         for _ in range(blocks):
             await self.rpc.call("evm_mine")
 

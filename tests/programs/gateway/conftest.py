@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import `rig`."""
+"""Lets the tests of this folder import `gateway_rig`."""
 
 from __future__ import annotations
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
 
 import msgspec
 import pytest
-from rig import CHAT, MODEL, Rig, issue_key, with_gateway
+from gateway_rig import CHAT, MODEL, Rig, gateway, issue_key, make_config, with_gateway
 
+from cortops.programs.common.logs import make_log
+from cortops.programs.gateway.__main__ import run
+from cortops.programs.gateway.keycheck import KeyCheck
 from cortops.protocol import keys
-from cortops.protocol.http import HttpReply
-from cortops.testing.clock import turn_until
+from cortops.protocol.gateway import Health, Limits
+from cortops.protocol.http import HttpClient, HttpReply
+from cortops.testing.clock import VirtualClock, turn_until
+from cortops.words.clock import SystemClock
 
 
 def error_of(reply: HttpReply) -> dict[str, object]:
@@ -236,8 +242,6 @@ def test_no_member(tmp_path: Path) -> None:
         await turn_until(lambda: rig.logged()[-1].get("state") == "ok")
         assert (await rig.chat()).status == 200
 
-    from cortops.protocol.gateway import Health
-
     with_gateway(tmp_path, test, health=Health(every_s=0.01, bad_after=2, good_after=2))
 
 
@@ -315,8 +319,6 @@ def test_a_member_that_never_answers_is_a_504(tmp_path: Path) -> None:
         (row,) = await rig.rows()
         assert (row.status, row.error) == ("failed", "timeout")
 
-    from cortops.protocol.gateway import Limits
-
     with_gateway(tmp_path, test, limits=Limits(request_timeout_s=0.05))
 
 
@@ -328,21 +330,10 @@ def test_the_key_store_out_of_reach_is_not_a_wrong_key(tmp_path: Path) -> None:
         assert (await rig.ask("/health", key="")).status == 503
 
     async def main() -> None:
-        from rig import gateway
-
         async with gateway(tmp_path) as rig:
             await rig.stop()
         for path in tmp_path.glob("keys.db*"):
             path.unlink()
-        import io
-
-        from rig import make_config
-
-        from cortops.programs.common.logs import make_log
-        from cortops.programs.gateway.__main__ import run
-        from cortops.protocol.http import HttpClient
-        from cortops.words.clock import SystemClock
-
         clock = SystemClock()
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         task = asyncio.ensure_future(
@@ -371,9 +362,6 @@ def test_a_stop_lets_a_stream_end_and_takes_no_new_request(tmp_path: Path) -> No
 
 
 def test_revoked_keys_are_forgotten_by_the_next_refresh(tmp_path: Path) -> None:
-    from cortops.programs.gateway.keycheck import KeyCheck
-    from cortops.testing.clock import VirtualClock
-
     key = issue_key(tmp_path)
     path = tmp_path / "keys.db"
     clock = VirtualClock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortops.programs.gateway.request import (
@@ -208,6 +208,7 @@ POSSIBLE: dict[State, list[Any]] = {
 
 
 @given(st.data())
+@settings(max_examples=60, deadline=None)
 def test_whatever_happens_slots_come_back_and_one_row_is_left(data: st.DataObject) -> None:
     request = Request(id="req_1", client_id="", started_at=1.0)
     taken: list[Slot] = []

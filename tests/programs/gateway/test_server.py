@@ -154,7 +154,7 @@ BAD: list[tuple[bytes, int, str]] = [
     (b"GET /a HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400, "invalid_http"),
     (b"GET /a HTTP/1.1\r\nHost: h\r\nX: a\x00b\r\n\r\n", 400, "invalid_http"),
     (b"GET /a HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 3000 + b"\r\n\r\n", 431, "header_too_large"),
-    (b"GET /a HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 5000, 431, "header_too_large"),
+    (b"GET /a HTTP/1.1\r\nX: " + b"a" * 5000, 431, "header_too_large"),
     (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431, "header_too_large"),
     (b"GET /a HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 500 + b"Y: z\r\n\r\n", 431, "header_too_large"),
     (b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n", 413, "body_too_large"),
@@ -201,7 +201,7 @@ def test_expect_continue_and_upgrade() -> None:
         upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
         assert statuses(await served.say(b"GET /a HTTP/1.1\r\nHost: h\r\n" + upgrade + b"\r\nrest")) == [200]
         body = await served.say(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n" + upgrade + b"\r\nhi")
-        assert statuses(body) == [200] and body.endswith(b"hi")
+        assert statuses(body) == [400] and b"upgrade_not_supported" in body
         assert statuses(await served.say(b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n")) == [200]
 
     serve(test)
@@ -292,7 +292,7 @@ def test_a_bug_ends_its_connection_only_and_is_told() -> None:
 
 
 @given(cuts=st.lists(st.integers(1, 400), max_size=20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_random_cuts_of_the_same_bytes_are_the_same_requests(cuts: list[int]) -> None:
     whole = (
         b"POST /one HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"

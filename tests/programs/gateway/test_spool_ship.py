@@ -86,7 +86,7 @@ def test_a_row_is_on_disk_when_add_returns(tmp_path: Path) -> None:
 
 def test_segments_turn_over_and_shipped_ones_are_removed(tmp_path: Path) -> None:
     yard = Yard(tmp_path)
-    names = [f"{number:05}-{'x' * 2000}" for number in range(1200)]
+    names = [f"{number:05}-{'x' * 2000}" for number in range(1100)]
     yard.add(*names)
     assert len(yard.segments()) == 3
     assert yard.step() and yard.rows() == names

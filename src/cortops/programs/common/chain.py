@@ -68,7 +68,7 @@ class Chain:
             return head
 
     async def follow(self, begin: Callable[[int], Awaitable[None]], tell: Callable[[Batch], Awaitable[None]]) -> None:
-        """`begin(head)`, then `tell` every batch after that head, for ever.
+        """`begin(head)`, then `tell` every batch from that head on, for ever.
 
         Both may raise ChainError when they must look back and cannot; then all begins again at the present head.
         """
@@ -76,7 +76,7 @@ class Chain:
             head = await self.ready()
             try:
                 await begin(head)
-                async with aclosing(self._batches(head + 1)) as batches:
+                async with aclosing(self._batches(head)) as batches:
                     async for batch in batches:
                         await tell(batch)
             except ChainError as error:

@@ -58,9 +58,12 @@ async def serve_health(ip: str, port: int, read: Callable[[], Health]) -> AsyncI
 
 
 @asynccontextmanager
-async def listening(app: web.Application, ip: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+async def listening(app: web.Application, ip: str, port: int, *, handler_cancellation: bool = False) -> AsyncIterator[int]:
+    """Serve `app` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken.
+
+    handler_cancellation: a client that leaves cancels its handler.
+    """
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=handler_cancellation)
     await runner.setup()
     try:
         site = web.TCPSite(runner, ip, port)

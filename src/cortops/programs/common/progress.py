@@ -32,7 +32,6 @@ class Progress:
     llm_params: tuple[int, ...] = ()
     request_params: tuple[int, ...] = ()
     miners: tuple[str, ...] = ()
-    model: int = 0
     acked: frozenset[str] = frozenset()
     promised: Mapping[str, str] = field(default_factory=dict)  # miner -> precommitted hash
     committed: frozenset[str] = frozenset()
@@ -68,7 +67,7 @@ class Progress:
                     request_params=args["requestParams"],
                 )
             case "TaskAssigned" if not self.acked:
-                return replace(self, miners=args["miners"], model=args["modelIdentifier"], promised={}, committed=frozenset())
+                return replace(self, miners=args["miners"], promised={}, committed=frozenset())
             case "TaskAcked":
                 return replace(self, acked=self.acked | {args["miner"]})
             case "TaskPrecommitted":

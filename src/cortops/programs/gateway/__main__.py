@@ -33,10 +33,12 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def load(path: Path) -> GatewayConfig:
+    """The configuration file at `path`. Raises BadInput, PermissionMissing."""
     return GatewayConfig.from_json(read_input(path), where=str(path))
 
 
 def new_request_id() -> str:
+    """An id that no other request has: 96 random bits."""
     return f"req_{secrets.token_hex(12)}"
 
 
@@ -110,6 +112,7 @@ async def listen(server: HttpServer, config: GatewayConfig) -> int:
 
 
 def main() -> int:
+    """Run the gateway; the exit status."""
     return start("gateway", load, serve)
 
 

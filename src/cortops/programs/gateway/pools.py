@@ -21,6 +21,7 @@ class Upstream:
 
     @classmethod
     def of(cls, member: Member) -> Upstream:
+        """The member's base URL and the headers that every request to it carries."""
         headers = (("Authorization", f"Bearer {member.api_key}"), ("Content-Type", "application/json"))
         return cls(url=member.url.rstrip("/"), headers=headers)
 

@@ -24,6 +24,8 @@ NO_TOKENS = Tokens()
 
 
 class State(Enum):
+    """Where a request is in its life."""
+
     RECEIVED = "received"
     AUTHORISED = "authorised"
     QUEUED = "queued"

@@ -36,6 +36,8 @@ Handler = Callable[[Incoming, "ClientConnection"], Awaitable[None]]
 
 
 class Phase(Enum):
+    """What is read from a connection next."""
+
     WAITING = "waiting"  # for a request's first byte
     HEAD = "head"
     BODY = "body"
@@ -85,14 +87,13 @@ class HttpServer:
         self.stopping = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self.connections):
-            connection.close_if_idle()
+        for connection in [connection for connection in self.connections if connection.is_idle]:
+            connection.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         for task in list(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self.connections):
             connection.abort()
             await connection.gone.wait()
@@ -131,7 +132,6 @@ class ClientConnection(asyncio.Protocol):
         self.started = False  # the present answer's head is sent
         self.gone = asyncio.Event()
         self._server = server
-        self._limits = server.limits
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpRequestParser | None = None
         self._task: asyncio.Task[None] | None = None
@@ -140,14 +140,14 @@ class ClientConnection(asyncio.Protocol):
         self._reading = True
         self._room: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._current: Incoming | None = None
-        self._keep = True
-        self._chunked = True
+        self._keep = self._chunked = True
         self._reset()
 
     def _reset(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
         self._head_size = 0
+        self._fields_size = 0
         self._parts: list[bytes] = []
         self._size = 0
         self._wrong: ApiError | None = None
@@ -158,6 +158,10 @@ class ClientConnection(asyncio.Protocol):
     def is_full(self) -> bool:
         """The client does not keep up: `drain` before the next write."""
         return self._room is not None
+
+    @property
+    def is_idle(self) -> bool:
+        return self._task is None
 
     async def drain(self) -> None:
         """Return when the client has read enough."""
@@ -215,9 +219,8 @@ class ClientConnection(asyncio.Protocol):
         while self._queue and self._transport is not None:
             self._current = self._queue.popleft()
             self.started, self._chunked = False, True
-            self.deadline = self._server.clock.monotonic() + self._limits.request_timeout_s + ANSWER_GRACE_S
-            if self._current.error is not None:
-                error = self._current.error
+            self.deadline = self._server.clock.monotonic() + self._server.limits.request_timeout_s + ANSWER_GRACE_S
+            if (error := self._current.error) is not None:
                 self.reply(error.status, error.body(self._current.shown_id), retry_after_s=error.retry_after_s)
             else:
                 await self._server.handle(self._current, self)
@@ -239,8 +242,8 @@ class ClientConnection(asyncio.Protocol):
         self._server.connections.add(self)
         self._server.deadlines.watch(self)
         self._parser = httptools.HttpRequestParser(self)
-        self.deadline = self._server.clock.monotonic() + self._limits.header_timeout_s
-        if len(self._server.connections) > self._limits.connections_max or self._server.stopping:
+        self.deadline = self._server.clock.monotonic() + self._server.limits.header_timeout_s
+        if len(self._server.connections) > self._server.limits.connections_max or self._server.stopping:
             self._fail(ApiError(status=503, code="too_many_connections", message="too many connections", type="api_error", retry_after_s=2))
 
     def data_received(self, data: bytes) -> None:
@@ -251,13 +254,14 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # RFC 9110 7.8: a server may ignore the wish; what follows is not ours to read
-            self._phase, self._keep = Phase.BROKEN, False
+            if self._wrong is None:
+                self._phase, self._keep = Phase.BROKEN, False
         except httptools.HttpParserError:
             self._fail(self._wrong or bad_request(400, "invalid_http", "the request is not valid HTTP/1.1"))
         if self._wrong is not None:
             self._fail(self._wrong)
         elif self._phase is Phase.HEAD and self._head_size > self._server.header_max:
-            self._fail(self._too_long())
+            self._fail(self._head_too_long())
         if len(self._queue) >= PIPELINE_MAX and self._reading and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
@@ -287,18 +291,11 @@ class ClientConnection(asyncio.Protocol):
         self._phase = Phase.BROKEN
         if self._transport is None or self._transport.is_closing():
             return
-        self.deadline = self._server.clock.monotonic() + (LINGER_S if linger else self._limits.header_timeout_s)
-        if linger:
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    def close_if_idle(self) -> None:
-        if self._task is None:
-            self.close()
+        self.deadline = self._server.clock.monotonic() + (LINGER_S if linger else self._server.limits.header_timeout_s)
+        end = self._transport.write_eof if linger else self._transport.close
+        end()
 
     def expire(self) -> None:
-        """Deadlines: the client took too long."""
         if self._phase in (Phase.HEAD, Phase.BODY) and self._task is None:
             self._server.deadlines.watch(self)  # the answer may need its time too
             self._fail(bad_request(408, "request_timeout", "the request did not arrive in time"))
@@ -321,11 +318,8 @@ class ClientConnection(asyncio.Protocol):
     def _set_deadline(self) -> None:
         """What the client owes us next, and until when; nothing while it waits for us."""
         if self._task is None:
-            wait_s = self._limits.header_timeout_s if self._phase is Phase.HEAD else self._limits.idle_timeout_s
+            wait_s = self._server.limits.header_timeout_s if self._phase is Phase.HEAD else self._server.limits.idle_timeout_s
             self.deadline = self._server.clock.monotonic() + wait_s
-
-    def _too_long(self) -> ApiError:
-        return bad_request(431, "header_too_large", f"the request's head is larger than {self._limits.header_max_kib} KiB")
 
     # httptools' side.
 
@@ -343,9 +337,10 @@ class ClientConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key = name.decode("latin-1").lower()
         if self._phase is not Phase.HEAD:  # trailers are not wanted
             return
+        self._fields_size += len(name) + len(value) + 4
+        key = name.decode("latin-1").lower()
         if key in ONCE and key in self._headers:
             self._wrong = self._wrong or bad_request(400, "repeated_header", f"the header {key} is there twice")
         self._headers[key] = value.decode("latin-1")
@@ -353,16 +348,18 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._phase is not Phase.HEAD:
             return
-        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())
         length = self._headers.get("content-length", "0")
-        if size > self._server.header_max:
-            self._wrong = self._wrong or self._too_long()
+        if len(self._url) + self._fields_size > self._server.header_max:
+            self._wrong = self._wrong or self._head_too_long()
         elif length.isdigit() and int(length) > self._server.body_max:
             self._wrong = self._wrong or self._body_too_long()
         elif self._version() not in ("1.0", "1.1"):
             self._wrong = self._wrong or bad_request(400, "invalid_http", "this server speaks HTTP/1.1")
         elif self._version() == "1.1" and "host" not in self._headers:
             self._wrong = self._wrong or bad_request(400, "host_missing", "the Host header is missing")
+        elif self._parser is not None and self._parser.should_upgrade() and (length != "0" or "transfer-encoding" in self._headers):
+            # the parser takes the body for the other protocol's first bytes
+            self._wrong = self._wrong or bad_request(400, "upgrade_not_supported", "this server switches to no other protocol")
         elif self._headers.get("expect", "").lower() == "100-continue" and self._task is None:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = Phase.BODY
@@ -396,5 +393,8 @@ class ClientConnection(asyncio.Protocol):
     def _version(self) -> str:
         return "" if self._parser is None else str(self._parser.get_http_version())
 
+    def _head_too_long(self) -> ApiError:
+        return bad_request(431, "header_too_large", f"the request's head is larger than {self._server.limits.header_max_kib} KiB")
+
     def _body_too_long(self) -> ApiError:
-        return bad_request(413, "body_too_large", f"the body is larger than {self._limits.body_max_mib:g} MiB")
+        return bad_request(413, "body_too_large", f"the body is larger than {self._server.limits.body_max_mib:g} MiB")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from cortops.contracts.abi import Event as ChainEvent
-from cortops.contracts.abi import word
 from cortops.contracts.artifact import load
 from cortops.contracts.follow import Batch, decode_all
 from cortops.contracts.network import result_hash
@@ -28,6 +27,7 @@ from cortops.words.errors import CallReverted, ChainError, RpcRefused
 
 OUTPUT_WAITING_MAX = 16_384  # commands that a slow client may leave unread before it counts as gone
 SETTLE_TIMEOUT_S = 30.0
+UNSURE_MAX = 10_000
 
 Output = machine.Open | machine.Write | machine.Answer | machine.Fail
 
@@ -79,7 +79,7 @@ class Desk:
         self._references = References()
         self._by_reference: dict[tuple[int, str], _Live] = {}
         self._by_task: dict[Key, _Live] = {}
-        self._unsure: set[tuple[int, str]] = set()  # references whose submission may or may not have been taken
+        self._unsure: dict[tuple[int, str], None] = {}  # references whose submission may or may not have been taken, oldest first
         self.links: Links  # set by the composition root: links deliver to us, and we watch through them
         self.ready = False
 
@@ -109,6 +109,13 @@ class Desk:
         live = self._by_reference.get((task.session, task.reference))
         if live is not None and live.client is client:
             self._feed(live, machine.ClientGone())
+
+    def stop(self) -> None:
+        """This process ends: every client is told so, and that a retry will find its task."""
+        for live in self._by_reference.values():
+            live.client.put(
+                machine.Fail(status=503, code="router_stopping", message="the router stops; ask again with the same request id")
+            )
 
     # --- from the chain ---
 
@@ -208,10 +215,10 @@ class Desk:
                 await live.over.wait()
         except TimeoutError:
             self._feed(live, machine.DeadlinePassed(after_s=timeout_s))
-        finally:
-            self._close(live)
 
     def _close(self, live: _Live) -> None:
+        """Forget it, and give the turn to the next."""
+        live.over.set()
         session = live.task.session
         self._by_reference.pop((session, live.task.reference), None)
         if live.state.task is not None:
@@ -233,7 +240,7 @@ class Desk:
             if task is None:
                 return False
             await self._retell(live, task)
-        except ChainError as error:
+        except (ChainError, TimeoutError) as error:
             self._feed(live, refusal_of(error))
         return True
 
@@ -243,7 +250,7 @@ class Desk:
             await self._chain.settled()
         head = int(await self._chain.rpc.call("eth_blockNumber"), 16)
         task = await find_submitted(self._chain.network, session, reference, from_block=max(0, head - LOOK_BACK_BLOCKS))
-        self._unsure.discard((session, reference))
+        self._unsure.pop((session, reference), None)
         return task
 
     async def _retell(self, live: _Live, task: int) -> None:
@@ -258,20 +265,10 @@ class Desk:
 
     async def _check(self, live: _Live) -> None:
         """After the head went back: is the task still there?"""
-        session, task = live.task.session, live.state.task
         try:
-            found = await self._chain.network.rpc.call(
-                "eth_getLogs",
-                {
-                    "fromBlock": hex(max(0, (self._chain.head or 0) - LOOK_BACK_BLOCKS)),
-                    "address": self._chain.network.addresses.session,
-                    "topics": [None, "0x" + word(session), "0x" + word(task or 0)],
-                },
-            )
+            events = await self._chain.events((live.task.session, live.state.task or 0))
         except ChainError:
             return  # unknown is not "gone": the deadline holds
-        contracts = {address.lower(): artifact for address, artifact in self._chain.network.contracts.items()}
-        events = decode_all(contracts, found)
         if not any(event.name == "TaskSubmitted" and event.args["clientReference"] == live.task.reference for event in events):
             self._feed(live, machine.Vanished())
 
@@ -284,7 +281,7 @@ class Desk:
                 case machine.Watch(miner=miner, task=task):
                     self.links.watch(miner, (live.task.session, task))
                 case machine.Forget():
-                    live.over.set()
+                    self._close(live)
                 case _:
                     live.client.put(command)
         if live.client.overrun and live.state.client:
@@ -303,13 +300,15 @@ class Desk:
             llm_params=task.llm_params,
             request_params=task.request_params,
         )
-        self._unsure.add(key)
+        self._unsure[key] = None
+        while len(self._unsure) > UNSURE_MAX:
+            del self._unsure[next(iter(self._unsure))]
         try:
             await self._chain.write(call)
         except (CallReverted, RpcRefused) as error:
-            self._unsure.discard(key)  # the chain has said no: nothing of it can be mined later
+            self._unsure.pop(key, None)  # the chain has said no: nothing of it can be mined later
             self._feed(live, refusal_of(error))
         except ChainError as error:
             self._feed(live, refusal_of(error))
         else:
-            self._unsure.discard(key)
+            self._unsure.pop(key, None)

@@ -31,6 +31,7 @@ from cortops.words.errors import BadInput, ChainError
 
 HANDSHAKE_TIMEOUT_S = 10.0
 HEARTBEAT_S = 20.0
+CLOSE_TIMEOUT_S = 1.0
 LINKS_MAX = 2_000
 REASON_BYTES_MAX = 120  # a close frame holds 123. Source: RFC 6455, 5.5
 
@@ -75,6 +76,11 @@ class Links:
             if not self._wishes[miner]:
                 del self._wishes[miner]
 
+    async def close(self) -> None:
+        """Tell every miner that we stop."""
+        closing = [link.socket.close(code=WSCloseCode.GOING_AWAY, message=b"the router stops") for link in self.miners()]
+        await asyncio.gather(*closing)
+
     def application(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/", self._handle)
@@ -83,7 +89,7 @@ class Links:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._open >= LINKS_MAX:
             return web.Response(status=503, text="too many links")
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=FRAME_KIB_MAX * 1024)
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_TIMEOUT_S, max_msg_size=FRAME_KIB_MAX * 1024)
         if not socket.can_prepare(request).ok:
             return web.Response(status=426, text="this port speaks websocket to miners", headers={"upgrade": "websocket"})
         await socket.prepare(request)

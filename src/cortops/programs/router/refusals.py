@@ -17,7 +17,7 @@ _REASONS = {
 }
 
 
-def refusal_of(error: ChainError) -> SubmitFailed:
+def refusal_of(error: ChainError | TimeoutError) -> SubmitFailed:
     """Why a submission failed."""
     if isinstance(error, CallReverted):
         for words, (status, code) in _REASONS.items():

@@ -1,0 +1,511 @@
+"""Router, miner and oracle in one process, on a real chain, with a scripted engine."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+
+from cortops.contracts.network import Network, result_hash
+from cortops.contracts.path import TaskPath, read_path
+from cortops.programs.common.logs import make_log
+from cortops.programs.miner.main import serve as serve_miner
+from cortops.programs.oracle.main import serve as serve_oracle
+from cortops.programs.router.main import serve as serve_router
+from cortops.protocol.settings import MinerSettings, OracleSettings, RouterSettings
+from cortops.testing.chain import CHAIN_ID, Chain, bare_chain, wallet_of
+from cortops.testing.engine import Say, ScriptedEngine, scripted_engine
+from cortops.words.clock import SystemClock
+from cortops.words.errors import BadInput
+
+pytestmark = pytest.mark.real
+
+KEY = "key-of-this-test"
+BLOCK_EVERY_S = 0.05
+PATIENCE_S = 20.0
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello you"}], "max_tokens": 20}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def private_key(label: str) -> str:
+    from cortops.contracts.keccak import keccak256
+    from cortops.contracts.wallet import new_private_key
+
+    return new_private_key(keccak256(f"cortops test {label}".encode()))
+
+
+@dataclass
+class Spine:
+    chain: Chain
+    network: Network
+    engine: ScriptedEngine
+    web: ClientSession
+    session: int
+    ports: dict[str, int]
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    logs: dict[str, io.BytesIO] = field(default_factory=dict)
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['router']}"
+
+    def start(self, name: str) -> None:
+        where = self.network.addresses
+        common: dict[str, Any] = {
+            "name": name,
+            "rpc_url": self.chain.url,
+            "chain_id": CHAIN_ID,
+            "node_registry": where.node_registry,
+            "session": where.session,
+            "session_queue": where.session_queue,
+            "address": wallet_of(name).address,
+            "private_key": private_key(name),
+            "port": self.ports[name],
+            **self.overrides.get(name, {}),
+        }
+        log = make_log(name, self.logs.setdefault(name, io.BytesIO()), SystemClock())
+        work: Awaitable[None]
+        if name == "router":
+            router = RouterSettings(**{"api_key": KEY, "ws_port": self.ports["ws"], "sessions": (self.session,), **common})
+            work = serve_router(router, log, SystemClock())
+        elif name == "oracle":
+            work = serve_oracle(OracleSettings(**common), log, SystemClock())
+        else:
+            miner = {"engine_url": self.engine.url, "engine_model": "scripted", "routers": (f"127.0.0.1:{self.ports['ws']}",), **common}
+            work = serve_miner(MinerSettings(**miner), log, SystemClock())
+        self.running[name] = asyncio.ensure_future(work)
+
+    async def stop(self, name: str) -> None:
+        task = self.running.pop(name)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled(), task.exception()
+
+    async def health(self, name: str) -> tuple[int, dict[str, Any]]:
+        async with self.web.get(f"http://127.0.0.1:{self.ports[name]}/health") as reply:
+            return reply.status, await reply.json()
+
+    async def until(self, what: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not await what():
+                for name, task in self.running.items():
+                    assert not task.done(), (name, task.exception())
+                await asyncio.sleep(0.02)
+
+    async def all_ok(self) -> None:
+        async def ok() -> bool:
+            try:
+                answers = [await self.health(name) for name in self.running]
+            except OSError:
+                return False
+            linked = sum(answer.get("miners", 0) for _, answer in answers) == int("miner" in self.running and "router" in self.running)
+            return linked and all(status == 200 for status, _ in answers)
+
+        await self.until(ok)
+
+    async def path(self, task: str) -> TaskPath:
+        """The path of the task once it has ended."""
+        session, number = map(int, task.split("/"))
+
+        async def ended() -> bool:
+            return (await self.network.task(session, number)).ended
+
+        await self.until(ended)
+        return await read_path(self.network, session, number)
+
+    def ask(self, body: dict[str, Any], reference: str = "", **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {KEY}", **({"X-Request-ID": reference} if reference else {})}
+        return self.web.post(f"{self.url}/api/v1/chat/completions/{self.session}", json=body, headers=headers, **more)
+
+
+@asynccontextmanager
+async def spine(*script: Say, start: tuple[str, ...] = ("router", "miner", "oracle"), **overrides: dict[str, Any]) -> AsyncIterator[Spine]:
+    async with bare_chain() as chain, scripted_engine(*script) as engine, ClientSession() as web:
+        network = await chain.deploy()
+        for name in ("miner", "router", "oracle"):
+            await chain.sender(name)
+        await chain.do("miner", network.register("{}"))
+        await chain.do("router", network.register("{}"))
+        await chain.do("admin", network.create_session("s"))
+        session = await network.session_id("s")
+        assert session is not None
+        await chain.do(
+            "admin",
+            network.add_dedicated_node(session, wallet_of("miner").address),
+            network.add_router(session, wallet_of("router").address),
+        )
+        ports = {name: free_port() for name in ("router", "miner", "oracle", "ws")}
+        one = Spine(chain, network, engine, web, session, ports, overrides=overrides)
+        async with chain.mining(BLOCK_EVERY_S):
+            for name in start:
+                one.start(name)
+            try:
+                await one.all_ok()
+                yield one
+            finally:
+                for name in list(one.running):
+                    await one.stop(name)
+
+
+def play(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 3 * PATIENCE_S))
+
+
+async def events_of(reply: Any) -> list[Any]:
+    """The JSON of each event, the [DONE] as text."""
+    text = (await reply.read()).decode()
+    found = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    return [one if one == "[DONE]" else msgspec.json.decode(one) for one in found]
+
+
+def test_a_plain_request_passes_every_box() -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=("Hello", " you"))) as one:
+            async with one.ask(CHAT, "ref-1") as reply:
+                assert reply.status == 200, await reply.text()
+                body = await reply.json()
+                task = reply.headers["X-Cortensor-Task"]
+            assert body["object"] == "chat.completion" and body["model"] == "m"
+            assert body["choices"] == [
+                {"index": 0, "message": {"role": "assistant", "content": "Hello you"}, "logprobs": None, "finish_reason": "stop"}
+            ]
+            assert body["usage"] == {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
+            path = await one.path(task)
+            assert [step.step for step in path.steps] == ["submitted", "assigned", "acked", "precommitted", "committed", "ended"]
+            assert path.steps[3].hash == path.steps[4].hash == result_hash("Hello you")
+            assert path.steps[0].note == "ref-1" and path.steps[4].by == wallet_of("miner").address
+            asked_path, asked = one.engine.requests[0]
+            assert asked_path == "/v1/chat/completions"
+            assert asked["messages"] == CHAT["messages"] and asked["model"] == "scripted" and asked["max_tokens"] == 20
+
+    play(run)
+
+
+def test_a_streamed_request_streams_before_the_commit_and_ends_with_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=tuple(f" w{at}" for at in range(8)), pause_s=0.02)) as one:
+            body = CHAT | {"stream": True, "stream_options": {"include_usage": True}}
+            began, block = one.chain.clock.monotonic(), int(await one.chain.rpc.call("eth_blockNumber"), 16)
+            async with one.ask(body) as reply:
+                assert reply.status == 200 and reply.headers["Content-Type"] == "text/event-stream"
+                task = reply.headers["X-Cortensor-Task"]
+                first = await reply.content.readuntil(b"\n\n")
+                first_ms = (one.chain.clock.monotonic() - began) * 1000
+                blocks = int(await one.chain.rpc.call("eth_blockNumber"), 16) - block
+                events = [msgspec.json.decode(first.removeprefix(b"data: ")), *await events_of(reply)]
+            with capsys.disabled():
+                print(f"\nfirst chunk after {first_ms:.0f} ms and {blocks} blocks of {BLOCK_EVERY_S * 1000:.0f} ms")  # noqa: T201
+            assert events[-1] == "[DONE]"
+            assert events[-2]["choices"] == [] and events[-2]["usage"]["completion_tokens"] == 8
+            assert events[-3]["choices"][0]["finish_reason"] == "stop"
+            assert events[0]["choices"][0]["delta"]["role"] == "assistant"
+            text = "".join(event["choices"][0]["delta"].get("content") or "" for event in events[:-2])
+            assert text == "".join(f" w{at}" for at in range(8))
+            path = await one.path(task)
+            assert path.state == "ended" and path.steps[3].hash == path.steps[4].hash == result_hash(text)
+
+    play(run)
+
+
+def test_a_restarted_router_adopts_the_task_of_a_retry() -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=("a", "b", "c"))) as one:
+            one.engine.hold()
+            first = asyncio.ensure_future(one.ask(CHAT, "same").__aenter__())
+
+            async def runs() -> bool:
+                return one.engine.running == 1
+
+            await one.until(runs)
+            await one.stop("router")
+            stopped = await first
+            assert (stopped.status, (await stopped.json())["error"]["code"]) == (503, "router_stopping")
+            assert stopped.headers["X-Cortensor-Task"] == f"{one.session}/1"
+            one.start("router")
+            await one.all_ok()
+            one.engine.release()
+            async with one.ask(CHAT | {"stream": True}, "same") as reply:
+                assert reply.headers["X-Cortensor-Task"] == f"{one.session}/1"
+                events = await events_of(reply)
+            assert "".join(event["choices"][0]["delta"].get("content") or "" for event in events[:-1]) == "abc"
+            async with one.ask(CHAT, "same") as reply:  # and once more when all is over: from the chain alone
+                body = await reply.json()
+            assert body["choices"][0]["message"]["content"] == "abc" and body["usage"]["completion_tokens"] == 3
+            assert await one.network.task_counts([one.session]) == [1]
+            assert len(one.engine.requests) == 1
+
+    play(run)
+
+
+@pytest.mark.parametrize("how", ["cut", "error"])
+def test_an_engine_that_dies_is_a_clean_error_and_the_oracle_ends_the_task(how: Any) -> None:
+    async def run() -> None:
+        overrides = {"router": {"precommit_timeout_s": 1}}
+        async with spine(Say(pieces=("a", "b", "c"), break_at=2, how=how), Say(status=500), **overrides) as one:
+            async with one.ask(CHAT | {"stream": True}) as reply:
+                task = reply.headers["X-Cortensor-Task"]
+                events = await events_of(reply)
+            assert events[-1]["error"]["code"] == "engine_failed" and events[-1]["error"]["type"] == "server_error"
+            path = await one.path(task)
+            assert path.state == "failed" and [step.step for step in path.steps] == ["submitted", "assigned", "acked", "ended"]
+            async with one.ask(CHAT) as reply:
+                assert reply.status == 502 and (await reply.json())["error"]["code"] == "engine_failed"
+                assert reply.headers["X-Cortensor-Task"] == f"{one.session}/2"
+
+    play(run)
+
+
+def test_requests_of_one_session_take_turns_and_status_counts_them() -> None:
+    async def run() -> None:
+        async with spine() as one:
+            one.engine.hold()
+            asked = [asyncio.ensure_future(one.ask(CHAT, f"r{at}").__aenter__()) for at in range(3)]
+
+            async def counted() -> bool:
+                async with one.web.get(one.url + "/api/v1/status") as reply:
+                    return (await reply.json())["sessions"] == [{"id": one.session, "in_flight": 3}] and one.engine.running == 1
+
+            await one.until(counted)
+            assert await one.network.task_counts([one.session]) == [1]
+            one.engine.release()
+            replies = [await reply for reply in asked]
+            assert [reply.status for reply in replies] == [200] * 3
+            assert [reply.headers["X-Cortensor-Task"] for reply in replies] == [f"{one.session}/{at}" for at in (1, 2, 3)]
+            for reply in replies:
+                reply.release()
+
+    play(run)
+
+
+def test_a_client_that_leaves_lets_its_task_go_on() -> None:
+    async def run() -> None:
+        async with spine() as one:
+            one.engine.hold()
+            asked = asyncio.ensure_future(one.ask(CHAT, "gone").__aenter__())
+
+            async def runs() -> bool:
+                return one.engine.running == 1
+
+            await one.until(runs)
+            asked.cancel()
+            await asyncio.wait({asked})
+            one.engine.release()
+            assert (await one.path(f"{one.session}/1")).state == "ended"
+
+            async def forgotten() -> bool:
+                return (await one.health("router"))[1]["sessions"][0]["in_flight"] == 0
+
+            await one.until(forgotten)
+
+    play(run)
+
+
+def test_a_restarted_miner_finishes_what_it_had_acked() -> None:
+    async def run() -> None:
+        async with spine() as one:
+            one.engine.hold()
+            asked = asyncio.ensure_future(one.ask(CHAT, "r").__aenter__())
+
+            async def acked() -> bool:
+                return one.engine.running == 1 and (await one.network.task_results(one.session, 1))[0].step == 1
+
+            await one.until(acked)
+            await one.stop("miner")
+            one.engine.release()
+            one.start("miner")
+            reply = await asked
+            assert reply.status == 200 and (await reply.json())["choices"][0]["message"]["content"] == "Hello there."
+
+    play(run)
+
+
+def test_a_late_oracle_takes_up_what_waits() -> None:
+    async def run() -> None:
+        async with spine(start=("router", "miner")) as one:
+            asked = asyncio.ensure_future(one.ask(CHAT, "r").__aenter__())
+
+            async def queued() -> bool:
+                return await one.network.task_counts([one.session]) == [1]
+
+            await one.until(queued)
+            one.start("oracle")
+            reply = await asked
+            assert reply.status == 200 and (await reply.json())["usage"]["total_tokens"] == 5
+
+    play(run)
+
+
+def test_a_head_that_goes_back_loses_the_task_but_no_request() -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=("of the lost branch",)), Say(pieces=("of the new one",))) as one:
+            snapshot = await one.chain.rpc.call("evm_snapshot")
+            one.engine.hold()
+            asked = asyncio.ensure_future(one.ask(CHAT, "same").__aenter__())
+
+            async def acked() -> bool:
+                return one.engine.running == 1 and (await one.network.task_results(one.session, 1))[0].step == 1
+
+            await one.until(acked)
+            await one.chain.rpc.call("evm_revert", snapshot)
+            lost = await asked
+            assert (lost.status, (await lost.json())["error"]["code"]) == (503, "chain_rewound")
+
+            async def stopped() -> bool:
+                return one.engine.running == 0
+
+            await one.until(stopped)
+            one.engine.release()
+            async with one.ask(CHAT, "same") as reply:
+                assert reply.status == 200, await reply.text()
+                assert (await reply.json())["choices"][0]["message"]["content"] == "of the new one"
+                path = await one.path(reply.headers["X-Cortensor-Task"])
+            assert path.state == "ended" and path.task == 1
+
+    play(run)
+
+
+def test_health_names_what_is_missing() -> None:
+    async def run() -> None:
+        overrides = {
+            "miner": {
+                "engine_url": f"http://127.0.0.1:{free_port()}",
+                "address": wallet_of("nobody").address,
+                "private_key": private_key("nobody"),
+            }
+        }
+        async with spine(start=("router",)) as one:
+            one.overrides.update(overrides)
+            one.start("miner")
+            one.overrides["oracle"] = {"address": wallet_of("nobody").address, "private_key": private_key("nobody")}
+            one.start("oracle")
+
+            async def said() -> bool:
+                try:
+                    miner, oracle = await one.health("miner"), await one.health("oracle")
+                except OSError:
+                    return False
+                return "engine" in str(miner[1].get("why")) and "oracle role" in str(oracle[1].get("why"))
+
+            await one.until(said)
+            status, miner = await one.health("miner")
+            assert status == 503 and len(miner["why"]) == 2
+            assert any("not registered" in why for why in miner["why"]) and miner["routers_connected"] == []
+            assert b"is not registered" in one.logs["router"].getvalue()  # its link was refused with the reason
+            secrets = [private_key("router"), private_key("nobody"), KEY]
+            assert not any(secret.encode() in log.getvalue() for secret in secrets for log in one.logs.values())
+
+    play(run)
+
+
+def test_settings_that_cannot_be_right_are_refused() -> None:
+    async def run() -> None:
+        async with spine(start=("router",)) as one:
+            for name, values, words in (
+                ("router", {"api_key": "default-dev-token", "port": 0, "ws_port": 0}, "development token"),
+                ("oracle", {"private_key": private_key("other")}, "belongs to"),
+                ("oracle", {"chain_id": 1}, "CHAINID says 1"),
+            ):
+                one.overrides[name] = values
+                before = one.running.pop(name, None)
+                one.start(name)
+                refused = one.running.pop(name)
+                await asyncio.wait({refused}, timeout=PATIENCE_S)
+                error = refused.exception()
+                while isinstance(error, BaseExceptionGroup):
+                    error = error.exceptions[0]
+                assert isinstance(error, BadInput) and words in error.what
+                if before is not None:
+                    one.running[name] = before
+
+    play(run)
+
+
+def test_without_a_link_the_answer_comes_from_the_chain() -> None:
+    async def run() -> None:
+        async with spine(start=("router", "oracle")) as one:
+            one.overrides["miner"] = {"routers": ()}
+            one.start("miner")
+            async with one.ask(CHAT | {"stream": True, "stream_options": {"include_usage": True}}) as reply:
+                events = await events_of(reply)
+            assert events[0]["choices"][0]["delta"] == {"role": "assistant", "content": "Hello there."}
+            assert events[-2]["usage"]["completion_tokens"] == 3
+
+    play(run)
+
+
+def test_the_native_route_speaks_the_public_form() -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=("x", "y")), Say(pieces=("x", "y"))) as one:
+            headers = {"Authorization": f"Bearer {KEY}"}
+            body = {"prompt": "say it", "prompt_type": 0, "prompt_template": "Q: {prompt} A:", "max_tokens": 9, "temperature": 0.5}
+            async with one.web.post(f"{one.url}/api/v1/completions", json=body | {"session_id": one.session}, headers=headers) as reply:
+                found = await reply.json()
+            assert found["choices"] == [{"index": 0, "text": "xy", "logprobs": None, "finish_reason": "stop"}] and found["task_id"] == 1
+            assert one.engine.requests[0] == (
+                "/v1/completions",
+                {
+                    "prompt": "Q: say it A:", "max_tokens": 9, "temperature": 0.5, "top_p": 1.0, "top_k": 40, "presence_penalty": 0.0,
+                    "frequency_penalty": 0.0, "model": "scripted", "stream": True, "stream_options": {"include_usage": True},
+                },
+            )  # fmt: skip
+            async with one.web.post(
+                f"{one.url}/api/v1/completions/{one.session}", json=body | {"stream": True, "prompt_type": 1}, headers=headers
+            ) as reply:
+                events = await events_of(reply)
+            assert "".join(event["choices"][0]["text"] for event in events[:-1]) == "xy"
+            assert events[-2]["choices"][0]["finish_reason"] == "stop" and events[-1] == "[DONE]"
+            async with one.web.get(f"{one.url}/api/v1/tasks/{one.session}/1", headers=headers) as reply:
+                task = await reply.json()
+            assert task["results"] == {"data": ["xy"], "miners": [wallet_of("miner").address]} and task["status"] in (3, 4)
+            for path, key, length in (
+                ("tasks/" + str(one.session), "tasks", 2),
+                ("sessions", "sessions", 1),
+                ("miners", "miners", 1),
+            ):
+                async with one.web.get(f"{one.url}/api/v1/{path}", headers=headers) as reply:
+                    assert len((await reply.json())[key]) == length, path
+
+    play(run)
+
+
+def test_bad_requests_have_the_one_error_shape_and_reach_no_chain() -> None:
+    async def run() -> None:
+        async with spine(start=("router",)) as one:
+            headers = {"Authorization": f"Bearer {KEY}"}
+            chat, native = f"/api/v1/chat/completions/{one.session}", f"/api/v1/completions/{one.session}"
+            long = {"messages": [{"role": "user", "content": "x" * 33_000}]}
+            for path, body, given, status, code, param in (
+                (chat, CHAT, {}, 401, "invalid_api_key", None),
+                (chat, CHAT, {"Authorization": "Bearer default-dev-token"}, 401, "invalid_api_key", None),
+                (chat, long, headers, 400, "context_length_exceeded", "messages"),
+                (chat, {"messages": []}, headers, 400, "invalid_request", "messages"),
+                (chat, CHAT | {"n": 2}, headers, 400, "invalid_request", "n"),
+                (chat, CHAT | {"temperature": 9}, headers, 400, "invalid_request", "temperature"),
+                (chat, CHAT, headers | {"X-Request-ID": "a b"}, 400, "invalid_request", "client_reference"),
+                ("/api/v1/chat/completions/99", CHAT, headers, 404, "session_not_found", "session_id"),
+                ("/api/v1/completions", {"prompt": "x"}, headers, 400, "invalid_request", "session_id"),
+                (native, {"prompt": "x", "prompt_type": 2}, headers, 400, "invalid_request", "prompt_type"),
+                (native, {"prompt": "x" * 5_000_000}, headers, 413, "body_too_large", None),
+                ("/api/v1/nothing", {}, headers, 404, "not_found", None),
+            ):
+                async with one.web.post(one.url + path, data=io.BytesIO(msgspec.json.encode(body)), headers=given) as reply:
+                    error = (await reply.json())["error"]
+                    assert (reply.status, error["code"], error["param"]) == (status, code, param), (path, error)
+                    assert set(error) == {"message", "type", "code", "param"}
+            assert await one.network.task_counts([one.session]) == [0]
+
+    play(run)
