@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -37,8 +36,9 @@ def answer(question: str, status: int) -> Answer:
 def wait(statuses: Sequence[int], entities: Sequence[Entity]) -> tuple[float, list[str]]:
     """Ask until well; the statuses come one a round, the last one stays. Returns the time it took and which questions were asked."""
 
+    clock = VirtualClock()
+
     async def run() -> tuple[float, list[str]]:
-        clock = VirtualClock()
         rounds = iter([*statuses, *[statuses[-1]] * 10_000])
         asked: list[str] = []
 
@@ -51,7 +51,7 @@ def wait(statuses: Sequence[int], entities: Sequence[Entity]) -> tuple[float, li
         await wait_until_well(entities, [check(R1, "q1"), check(R2, "q2")], QUESTIONS, ask, clock, deadline_s=30)
         return clock.monotonic() - begun, asked
 
-    return asyncio.run(run())
+    return clock.run(run())
 
 
 def test_the_gate_opens_as_soon_as_all_is_well_and_asks_only_what_it_must() -> None:

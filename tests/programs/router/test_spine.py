@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -34,10 +36,15 @@ PATIENCE_S = 20.0
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello you"}], "max_tokens": 20}
 
 
+PORTS = itertools.count(12_000 + os.getpid() % 8_000)  # below what the kernel gives to outgoing connections
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no free port")
 
 
 def private_key(label: str) -> str:

@@ -32,7 +32,7 @@ class Lanes(Generic[T]):
     def leave(self, session: int, one: T) -> T | None:
         """It is over or gives up; who has the turn now because of that. Without effect for one that never entered."""
         queue = self._waiting.get(session)
-        if self._holders.get(session) is not one:
+        if self._holders.get(session) != one:
             if queue is not None and one in queue:
                 queue.remove(one)
             return None
