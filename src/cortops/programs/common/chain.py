@@ -49,7 +49,7 @@ class Chain:
         self._follower: Follower | None = None
         self._head_at = 0.0
         self._head_seen_at = 0.0
-        self._failure = "the chain has not answered yet"
+        self._failing = True
 
     async def ready(self) -> int:
         """Wait until the chain answers; its head. BadInput when it is another chain than the settings say."""
@@ -59,14 +59,16 @@ class Chain:
             try:
                 found = int(await self.rpc.call("eth_chainId"), 16)
                 if found != self.chain_id:
-                    raise BadInput(f"the chain at {self._url} has id {found}, CHAINID says {self.chain_id}", where="env file")
+                    raise BadInput(f"the chain at HOST has id {found}, CHAINID says {self.chain_id}", where="env file")
                 head = int(await self.rpc.call("eth_blockNumber"), 16)
             except ChainError as error:
-                self._failure = error.what
+                if pause_s == RETRY_FIRST_S:  # said once, not at every try
+                    self._log.warning("chain_not_ready", error=error.code, why=error.why)
+                self._failing = True
                 await self._clock.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
                 continue
-            self._failure = ""
+            self._failing = False
             return head
 
     async def follow(self, begin: Callable[[int], Awaitable[None]], tell: Callable[[Batch], Awaitable[None]]) -> None:
@@ -82,7 +84,7 @@ class Chain:
                     async for batch in batches:
                         await tell(batch)
             except ChainError as error:
-                self._failure = error.what
+                self._failing = True
                 self._log.warning("chain_lost", why=error.what)
                 await self._clock.sleep(RETRY_MAX_S)
 
@@ -128,9 +130,8 @@ class Chain:
 
     def why(self) -> tuple[str, ...]:
         """Reasons why what we know of the chain is not to be trusted; empty when all is well."""
-        failure = self._failure or (self._follower.failure if self._follower else "")
-        if failure:
-            return (f"chain: {failure}",)
+        if self._failing or (self._follower is not None and self._follower.failing_since is not None):
+            return ("chain: the RPC endpoint gives no good answer",)  # its URL may hold a key, and this is read by everyone
         age_s = self.head_age_s
         if age_s is None:
             return ("chain: no block seen yet",)
@@ -143,5 +144,4 @@ class Chain:
 
 def _load_signing() -> None:
     """What the wallet imports at its first transaction (.6 s), before a request has to wait for it."""
-    import eth_abi.abi
-    import eth_account  # noqa: F401
+    import eth_account  # noqa: F401 (brings eth_abi)
