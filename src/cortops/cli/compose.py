@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -143,8 +144,7 @@ async def here(env: Environment, common: Common) -> AsyncIterator[Here]:
 
 
 def host_here_python() -> str:
-    import sys
-
+    """The interpreter that runs us; our programs run in it too."""
     return sys.executable
 
 

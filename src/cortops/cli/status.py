@@ -22,6 +22,8 @@ _MARKS = {State.OK: "●", State.DEGRADED: "▲", State.DOWN: "■", State.UNKNO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
+    """Everything at one moment: the worst state, each entity's, and what was observed."""
+
     state: State
     entities: tuple[EntityState, ...]
     evidence: tuple[Evidence, ...]

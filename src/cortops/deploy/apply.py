@@ -17,6 +17,8 @@ from cortops.words.resource import Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveBegun:
+    """A wave's changes are about to be made."""
+
     wave: int
     changes: tuple[Change, ...]
 

@@ -18,6 +18,8 @@ Ask = Callable[[Sequence[Question]], Awaitable[Mapping[str, Reply]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
+    """A check with what it said."""
+
     check: Check
     verdict: Verdict
 

@@ -49,11 +49,15 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a tool call's function."""
+
     name: str | None = None
     arguments: str | None = None
 
 
 class ToolDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of one tool call."""
+
     index: int
     id: str | None = None
     type: str | None = None

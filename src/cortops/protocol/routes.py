@@ -45,6 +45,8 @@ class NativeBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """OpenAI's stream_options."""
+
     include_usage: bool = False
 
 

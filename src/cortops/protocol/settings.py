@@ -78,6 +78,8 @@ class ChainSettings(_Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterSettings(ChainSettings):
+    """The router: its addresses, its key, the sessions it serves."""
+
     ROLE: ClassVar[str] = "router"
 
     api_key: str = _key("API_KEY")
@@ -91,6 +93,8 @@ class RouterSettings(ChainSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinerSettings(ChainSettings):
+    """The miner: its engine, and the routers that want its streams."""
+
     ROLE: ClassVar[str] = "miner"
 
     engine_url: str = _key("LLM_URL")  # ours; cortensord has LLM_HOST and LLM_PORT
@@ -105,6 +109,8 @@ class MinerSettings(ChainSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleSettings(ChainSettings):
+    """The oracle: how long it waits for each step."""
+
     ROLE: ClassVar[str] = "oracle"
 
     bind_ip: str = _key("NODE_BIND_IP", default="127.0.0.1")  # ours: /health

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
+    """What is done to a resource."""
+
     CREATE = "create"
     UPDATE = "update"
     START = "start"
@@ -16,6 +18,8 @@ class Action(StrEnum):
 
 
 class Reversal(StrEnum):
+    """What takes a change back."""
+
     RESTORE = "restore"  # a recorded manifest brings it back
     FORWARD_ONLY = "forward-only"  # databases, contracts, chain state
     EXTERNAL = "external"  # seen by others already: DNS, certificates issued
@@ -35,6 +39,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged:
+    """A resource that needs no change, and why."""
+
     target: str
     resource: str
     reason: str
@@ -42,6 +48,8 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownPlace:
+    """A place that could not be looked at."""
+
     target: str
     why: str
 

@@ -44,6 +44,8 @@ class _Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory(_Resource):
+    """A folder."""
+
     path: str
     mode: int = 0o755
     keep: bool = False  # holds data: never deleted by a plan
@@ -55,6 +57,8 @@ class Directory(_Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File(_Resource):
+    """A file with its content; secrets are references in it."""
+
     path: str
     content: Content
     mode: int = 0o644

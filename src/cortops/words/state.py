@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """The five states."""
+
     OK = "ok"
     DEGRADED = "degraded"  # it works, with less redundancy, speed or margin than declared
     DOWN = "down"

@@ -138,6 +138,7 @@ class Chain:
         return (f"chain: the head is {age_s:.0f} s old",) if age_s > HEAD_AGE_S_MAX else ()
 
     def facts(self) -> dict[str, object]:
+        """What `/health` says of the chain: our address, the head and its age."""
         age_s = self.head_age_s
         return {"address": self.address, "head": self.head, "head_age_s": None if age_s is None else round(age_s, 1)}
 

@@ -97,6 +97,7 @@ class LibraryLog(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        """As logging.Handler.emit."""
         error = record.exc_info[1] if record.exc_info else None
         level = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         level("library", logger=record.name, words=record.getMessage()[:200], **({"cause": failure(error)} if error else {}))

@@ -14,6 +14,8 @@ BUSY_FOR_S = 2.0
 
 
 class Step(StrEnum):
+    """What the sequencer does next."""
+
     MINE = "mine"
     SAVE = "save"
     RENEW = "renew"

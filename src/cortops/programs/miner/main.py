@@ -98,6 +98,8 @@ async def _ping(settings: MinerSettings, chain: Chain, seen: _Seen, clock: Clock
 
 
 def main() -> NoReturn:
+    """The composition root."""
+
     async def run(settings: MinerSettings, log: Log) -> None:
         await serve(settings, log, SystemClock())
 

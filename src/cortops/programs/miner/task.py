@@ -24,6 +24,8 @@ class Reached(IntEnum):
 
 
 class Engine(StrEnum):
+    """How far the engine is with a task."""
+
     IDLE = "idle"
     RUNNING = "running"
     DONE = "done"
@@ -57,12 +59,16 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineDone:
+    """The engine's whole text, and its keccak256."""
+
     text: str
     text_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFailed:
+    """The engine gave no text."""
+
     why: str
 
 
@@ -78,7 +84,7 @@ Event = Synced | Gone | Mined | EngineDone | EngineFailed | SendFailed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    pass
+    """Send ack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +94,20 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopEngine:
-    pass
+    """Nobody needs the text any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precommit:
+    """Send the text's hash."""
+
     text_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
+    """Send the text."""
+
     text: str
 
 

@@ -59,6 +59,8 @@ async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
 
 
 def main() -> NoReturn:
+    """The composition root."""
+
     async def run(settings: OracleSettings, log: Log) -> None:
         await serve(settings, log, SystemClock())
 

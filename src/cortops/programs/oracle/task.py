@@ -95,7 +95,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    pass
+    """The task is over."""
 
 
 Command = Assign | Close | End | Leave | Forget

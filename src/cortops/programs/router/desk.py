@@ -138,6 +138,7 @@ class Desk:
             self._group.create_task(self._check(live))
 
     async def tell(self, batch: Batch) -> None:
+        """Take the chain's next events."""
         if batch.rewound:
             self._references.rewound(batch.first)
         for event in batch.events:

@@ -71,6 +71,7 @@ class Links:
             link.wishes.put_nowait(Watch(session=key[0], task=key[1]))
 
     def forget(self, key: Key) -> None:
+        """Nobody waits for this task's chunks any more."""
         for miner in [miner for miner, keys in self._wishes.items() if key in keys]:
             del self._wishes[miner][key]
             if not self._wishes[miner]:
@@ -82,6 +83,7 @@ class Links:
         await asyncio.gather(*closing)
 
     def application(self) -> web.Application:
+        """The aiohttp application of the miners' port."""
         app = web.Application()
         app.router.add_get("/", self._handle)
         return app

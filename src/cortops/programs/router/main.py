@@ -53,6 +53,8 @@ async def serve(settings: RouterSettings, log: Log, clock: Clock) -> None:
 
 
 def main() -> NoReturn:
+    """The composition root."""
+
     async def run(settings: RouterSettings, log: Log) -> None:
         await serve(settings, log, SystemClock())
 

@@ -20,12 +20,15 @@ ROUTE_FAMILIES = ("completions", "chat")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
+    """The routes that read: what they say of the router, its sessions and tasks."""
+
     settings: RouterSettings
     chain: Chain
     desk: Desk
     links: Links
 
     def health(self) -> Health:
+        """How the router is, for `/health` and `/status`."""
         why = self.chain.why() + (() if self.desk.ready else ("the chain has not been read yet",))
         facts = self.chain.facts()
         return Health.judge(
@@ -39,16 +42,20 @@ class Reads:
         )
 
     async def ping(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/ping."""
         return _json({"message": "pong"})
 
     async def status(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/status."""
         health = self.health()
         return web.Response(status=health.http_status, body=health.as_json(), content_type="application/json")
 
     async def about(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/about."""
         return _json({"name": self.settings.name, "node": self.chain.address, "software": "cortops", "version": cortops.__version__})
 
     async def info(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/info."""
         return _json(
             {
                 "name": self.settings.name,
@@ -65,13 +72,16 @@ class Reads:
         )
 
     async def miners(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/miners."""
         return _json({"miners": [{"address": link.address, "connected_at": int(link.since)} for link in self.links.miners()]})
 
     async def sessions(self, _request: web.Request) -> web.Response:
+        """GET /api/v1/sessions."""
         found = [await self.chain.network.session(session) for session in self.settings.sessions]
         return _json({"sessions": [_session(session) for session in found]})
 
     async def session(self, request: web.Request) -> web.Response:
+        """GET /api/v1/sessions/{sid}."""
         return _json(_session(await self.chain.network.session(int(request.match_info["sid"]))))
 
     async def tasks(self, request: web.Request) -> web.Response:

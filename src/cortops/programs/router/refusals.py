@@ -37,6 +37,7 @@ def error_body(status: int, code: str, message: str, param: str | None = None) -
 
 
 def error_response(status: int, code: str, message: str, param: str | None = None, task: str = "") -> web.Response:
+    """A refusal in the one error shape; `task` names what it happened to."""
     headers = {"X-Cortensor-Task": task} if task else {}
     body = error_json(error_body(status, code, message, param))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

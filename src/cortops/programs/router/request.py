@@ -15,6 +15,8 @@ from cortops.protocol.chat import Assembly, Delta, EngineChunk, Note, Usage, mes
 
 
 class Phase(StrEnum):
+    """How far a request is."""
+
     NEW = "new"
     SUBMITTING = "submitting"
     QUEUED = "queued"
@@ -42,6 +44,8 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitFailed:
+    """The chain did not take the submission."""
+
     status: int
     code: str
     message: str
@@ -49,11 +53,15 @@ class SubmitFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
+    """The oracle chose these miners."""
+
     miners: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkCame:
+    """A miner streamed its chunk number `index`."""
+
     miner: str
     index: int
     chunk: EngineChunk
@@ -71,6 +79,8 @@ class ResultCame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinerFailed:
+    """A miner says that it will commit nothing."""
+
     miner: str
     why: str
 
@@ -98,12 +108,14 @@ class Vanished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlinePassed:
+    """The request's time is over."""
+
     after_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientGone:
-    pass
+    """Nobody reads the answer any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +133,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    pass
+    """Put the task on chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +153,8 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
+    """Send this to the client."""
+
     delta: Delta
 
 
@@ -156,6 +170,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
+    """Tell the client that there will be no answer, and why."""
+
     status: int
     code: str
     message: str

@@ -56,6 +56,7 @@ class Server:
     new_reference: Callable[[], str]
 
     def application(self) -> web.Application:
+        """The aiohttp application of the REST port."""
         app = web.Application(client_max_size=BODY_MAX_MIB * 2**20, middlewares=[self._guard()])
         reads = self.reads
         for path, handler in (
