@@ -47,7 +47,7 @@ def issue_(
     if common.json:
         show_json({"id": row.id, "key": issued.key, "name": row.name, "scopes": list(row.scopes), "expires_at": row.expires_at})
     else:
-        show(f"{issued.key}\n{row.id} for {row.name}; it is not shown again.")
+        show(f"{issued.key}\n{row.id} for {row.name}; it is not shown again. The gateway knows it within a second.")
     return 0
 
 

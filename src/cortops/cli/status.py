@@ -13,6 +13,7 @@ from cortops.deploy.gate import judge
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.status import EntityState, evidence_of, states
 from cortops.environment.graph import depends_on, entities
+from cortops.surfaces.site import Site
 from cortops.words.evidence import Evidence
 from cortops.words.state import State, worst
 
@@ -55,7 +56,7 @@ def status(file: Path | None = None, /, *, common: Common = Common()) -> int:  #
 async def read_status(place: Here) -> Status:
     """One round of questions to everything, judged."""
     deployment = place.deployment
-    site = deployment.site(deployment.secrets.view(secrets_of(deployment.env)))
+    site = Site(hosts=deployment.hosts, public=deployment.secrets.publics(secrets_of(deployment.env)))
     replies = await deployment.ask(surfaces.questions(deployment.env, site))
     judged = judge(surfaces.checks(deployment.env, site), replies, deployment.clock.now())
     found = states(entities(deployment.env), depends_on(deployment.env), judged)

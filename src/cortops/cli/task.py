@@ -35,7 +35,7 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
 
     async def read() -> tuple[TaskPath, dict[str, str]]:
         async with here(env, common) as place:
-            site = place.deployment.site(place.deployment.secrets.view(secrets_of(env)))
+            site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
             network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
             return await read_path(network, session, task_id), _names(env, site)
 

@@ -30,6 +30,8 @@ from cortops.words.state import State
 
 VIEW_EVERY_S = 5.0
 KEY_NAME = "up"
+KEY_KNOWN_TRIES_MAX, KEY_KNOWN_EVERY_S = 50, 0.1
+HTTP_OK = 200
 
 T = TypeVar("T")
 
@@ -108,6 +110,7 @@ async def _apply(place: Here, progress: Progress, common: Common) -> None:
         key = ""
     else:
         key = issue_key(place, env)
+        await _until_known(place, env, key)
     shown = endpoints(place)
     if common.json:
         show_json({"environment": env.name, "changes": applied.made, "generation": applied.generation, "endpoints": shown, "key": key})
@@ -139,6 +142,18 @@ def issue_key(place: Here, env: Environment) -> str:
         return keys.issue(connection, path, environment=env.name, name=KEY_NAME, now=now, random_bytes=secrets.token_bytes).key
     finally:
         connection.close()
+
+
+async def _until_known(place: Here, env: Environment, key: str) -> None:
+    """Until the gateway lets the key in, so that what is printed works at once; it reads its store every second."""
+    if env.gateway is None:
+        return
+    url = f"http://127.0.0.1:{env.gateway.port}/v1/models"
+    for _ in range(KEY_KNOWN_TRIES_MAX):
+        reply = await place.http.request("GET", url, headers=(("authorization", f"Bearer {key}"),), timeout_s=2)
+        if reply.status == HTTP_OK:
+            return
+        await place.deployment.clock.sleep(KEY_KNOWN_EVERY_S)
 
 
 def endpoints(place: Here) -> dict[str, str]:

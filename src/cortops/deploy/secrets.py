@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +20,6 @@ import msgspec
 import pyrage  # type: ignore[import-untyped]
 
 from cortops.contracts import wallet
-from cortops.deploy import authority
-from cortops.deploy.authority import Issued, RandomBytes
 from cortops.deploy.redact import Redactor
 from cortops.deploy.wanted import Entry, Kind, SecretView, Wanted
 from cortops.words.clock import Clock
@@ -49,7 +47,7 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
 class SecretStore:
     """Secrets by name. Reading takes no lock (files are replaced whole); writing takes the folder's."""
 
-    def __init__(self, folder: Path, clock: Clock, random_bytes: RandomBytes, *, environment: str) -> None:
+    def __init__(self, folder: Path, clock: Clock, random_bytes: Callable[[int], bytes], *, environment: str) -> None:
         """folder: made (0700) at the first write. environment: its name, in stand-ins and in the authority's name."""
         self._folder = folder
         self._clock = clock
@@ -113,6 +111,12 @@ class SecretStore:
         """The wanted secrets as they are now, with stand-ins for those that the next apply makes."""
         return self._view(self._entries(), wanted)
 
+    def publics(self, wanted: Sequence[Wanted]) -> dict[str, str]:
+        """Name -> public part, stand-ins included; from the index alone, so that looking opens no secret."""
+        known = {entry.name: entry.public for entry in self.index()}
+        empty = self._view({}, wanted)
+        return {want.name: known[want.name] if want.name in known else empty.public(want.name) for want in wanted}
+
     def redactor(self) -> Redactor:
         """Takes every value of this store, and what looks like a secret, out of a text."""
         return Redactor(entry.value for entry in self._entries().values())
@@ -121,6 +125,8 @@ class SecretStore:
         return SecretView(environment=self._environment, wanted=tuple(wanted), entries=dict(entries), now=self._clock.now())
 
     def _made(self, wanted: Wanted, entries: Mapping[str, Entry]) -> Entry:
+        from cortops.deploy import authority  # brings cryptography, which reading does without
+
         now = self._clock.now()
         if wanted.kind is Kind.WALLET:
             key = wallet.new_private_key(self._random_bytes(32))
@@ -136,10 +142,12 @@ class SecretStore:
                 raise SecretMissing(
                     f"the certificate {wanted.name} needs the authority {wanted.signed_by or '(none named)'}, which is not there"
                 )
-            issued = authority.issue(Issued(certificate=signer.public, key=signer.value), wanted.hosts, now, self._random_bytes)
+            issued = authority.issue(authority.Issued(certificate=signer.public, key=signer.value), wanted.hosts, now, self._random_bytes)
         return Entry(value=issued.key, kind=wanted.kind, public=issued.certificate, created_at=now)
 
     def _given(self, name: str, value: str, kind: Kind) -> Entry:
+        from cortops.deploy import authority
+
         if not _NAME.fullmatch(name) or ".." in name:
             raise BadInput(f"{name!r} is no name for a secret: letters, digits, and . _ / - between them, at most 128")
         if not 0 < len(value.encode()) <= VALUE_MAX_BYTES:

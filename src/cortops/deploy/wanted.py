@@ -10,7 +10,6 @@ from enum import StrEnum
 import msgspec
 
 from cortops.contracts.keccak import checksummed
-from cortops.deploy import authority
 from cortops.words.errors import BadInput, SecretMissing, UnknownName
 
 RENEW_BEFORE_S = 30 * 86_400  # a certificate with less time left is made anew
@@ -104,6 +103,8 @@ class SecretView:
         return ""
 
     def _why_reissue(self, want: Wanted, entry: Entry) -> str:
+        from cortops.deploy import authority  # brings cryptography (45 ms), which `status` does without
+
         if want.signed_by:
             signer = self.entries.get(want.signed_by)
             if signer is None or _ending(signer.public, self.now) or not authority.issued_by(entry.public, signer.public):
@@ -142,5 +143,7 @@ class SecretView:
 
 
 def _ending(pem: str, now: float) -> str:
+    from cortops.deploy import authority
+
     left_s = authority.not_after(pem) - now
     return f"ends in {max(left_s, 0) / 86_400:.0f} days: made anew" if left_s < RENEW_BEFORE_S else ""

@@ -91,7 +91,8 @@ class Gateway:
 
     def health(self) -> tuple[int, bytes]:
         """(HTTP status, body) of GET /health: pools with their members, and every reason against us."""
-        troubles = tuple(trouble for trouble in (self._keys.trouble, self.spool.trouble, self._ship.trouble) if trouble)
+        kept = (("the key store", self._keys.trouble), ("the usage spool", self.spool.trouble), ("the usage store", self._ship.trouble))
+        troubles = tuple(f"{store} cannot be used; the log says why" for store, trouble in kept if trouble)
         queued = {name: self.pools.queued(name) for name in self.config.pools}
         return health_page(self.config.models, self.pools.views(), queued, troubles)
 

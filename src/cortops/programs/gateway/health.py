@@ -56,7 +56,9 @@ def _own_words(body: bytes) -> str:
 def health_page(
     models: Mapping[str, str], views: Mapping[str, list[MemberView]], queued: Mapping[str, int], troubles: tuple[str, ...]
 ) -> tuple[int, bytes]:
-    """(HTTP status, body) of GET /health. Sessions and addresses of members stay inside (facts B: hide session ids)."""
+    """(HTTP status, body) of GET /health. Sessions and addresses of members stay inside (facts B: hide session ids).
+
+    `why` is every reason against us, `own` those of them that are not a pool's."""
     why = list(troubles)
     pools: dict[str, object] = {}
     for name, members in views.items():
@@ -69,5 +71,5 @@ def health_page(
             "queued": queued[name],
             "members": members,
         }
-    page = {"status": "degraded" if why else "ok", **({"why": why} if why else {}), "pools": pools}
+    page = {"status": "degraded" if why else "ok", **({"why": why} if why else {}), "own": list(troubles), "pools": pools}
     return (503 if why else 200), msgspec.json.encode(page)

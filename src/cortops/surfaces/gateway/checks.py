@@ -37,7 +37,9 @@ def _answers() -> Judge:
         answer = reply_of(replies, HEALTH)
         if isinstance(answer, Verdict):
             return answer
-        own = json_of(answer).get("why")
-        return ok(f"answers, {answer.elapsed_s * 1000:.0f} ms") if not own else bad(str(own))
+        own = json_of(answer).get("own")
+        if not isinstance(own, list):
+            return bad(f"answers {answer.status}, and it is no health page")
+        return ok(f"answers, {answer.elapsed_s * 1000:.0f} ms") if not own else bad("; ".join(str(reason) for reason in own))
 
     return judge
