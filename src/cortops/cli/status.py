@@ -13,6 +13,8 @@ from cortops.deploy.gate import judge
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.status import EntityState, evidence_of, states
 from cortops.environment.graph import depends_on, entities
+from cortops.surfaces.chain.addresses import rpc_url
+from cortops.surfaces.proxy.render import ca_file
 from cortops.surfaces.site import Site
 from cortops.words.evidence import Evidence
 from cortops.words.state import State, worst
@@ -40,8 +42,6 @@ def status(file: Path | None = None, /, *, common: Common = Common()) -> int:  #
     env = environment(file, common)
 
     async def ask() -> tuple[Status, dict[str, str]]:
-        from cortops.cli.up import endpoints
-
         async with here(env, common) as place:
             return await read_status(place), endpoints(place)
 
@@ -61,6 +61,15 @@ async def read_status(place: Here) -> Status:
     judged = judge(surfaces.checks(deployment.env, site), replies, deployment.clock.now())
     found = states(entities(deployment.env), depends_on(deployment.env), judged)
     return Status(state=worst(item.state for item in found), entities=found, evidence=evidence_of(judged, replies))
+
+
+def endpoints(place: Here) -> dict[str, str]:
+    """Name -> URL of what people may call, and where the authority's certificate lies."""
+    env = place.deployment.env
+    found = {"rpc": rpc_url(env)}
+    for hostname, route in env.proxy.items():
+        found |= {route.to: f"https://{hostname}:{route.port}", "ca": ca_file(place.deployment.hosts[route.on])}
+    return found
 
 
 def _as_json(name: str, found: Status, urls: dict[str, str]) -> dict[str, object]:

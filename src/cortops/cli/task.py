@@ -59,7 +59,7 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
 def _parse(task: str) -> tuple[int, int]:
     session, slash, number = task.partition("/")
     if not (slash and session.isdigit() and number.isdigit()):
-        raise BadInput(f"{task!r} is not of the form SESSION/TASK", next="For example: cortops task show 1/0")
+        raise BadInput(f"{task!r} is not of the form SESSION/TASK", next="For example: cortops task show 1/1")
     return int(session), int(number)
 
 

@@ -17,7 +17,7 @@ import cortops
 from cortops.cli.compose import Common, Here, environment, here, new_apply_id
 from cortops.cli.output import Progress, show, show_json
 from cortops.cli.progress import Phases
-from cortops.cli.status import read_status
+from cortops.cli.status import endpoints, read_status
 from cortops.deploy import deployment as engine
 from cortops.deploy.lock import this_process
 from cortops.environment.declared import Environment
@@ -25,7 +25,6 @@ from cortops.local.down import down
 from cortops.local.here import demand_writable
 from cortops.protocol import keys
 from cortops.surfaces.gateway.render import store
-from cortops.surfaces.proxy.render import ca_file
 from cortops.words.state import State
 
 VIEW_EVERY_S = 5.0
@@ -154,17 +153,6 @@ async def _until_known(place: Here, env: Environment, key: str) -> None:
         if reply.status == HTTP_OK:
             return
         await place.deployment.clock.sleep(KEY_KNOWN_EVERY_S)
-
-
-def endpoints(place: Here) -> dict[str, str]:
-    """Name -> URL of what people may call, and where the authority's certificate lies."""
-    from cortops.surfaces.chain.addresses import rpc_url
-
-    env = place.deployment.env
-    found = {"rpc": rpc_url(env)}
-    for hostname, route in env.proxy.items():
-        found |= {route.to: f"https://{hostname}:{route.port}", "ca": ca_file(place.deployment.hosts[route.on])}
-    return found
 
 
 def _invitation(place: Here, shown: dict[str, str], key: str, elapsed_s: float) -> str:
