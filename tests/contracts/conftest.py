@@ -11,6 +11,7 @@ import pytest
 from cortops.contracts.artifact import load
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Addresses, Network
+from cortops.contracts.wallet import load_signing
 from cortops.words.errors import ChainError, ChainUnreachable, RpcRefused
 
 QUEUE = "0x" + "0a" * 20
@@ -110,9 +111,8 @@ class ScriptedRpc:
 def slow_libraries() -> None:
     """Loaded here, so that no single test looks slow for it."""
     import eth_abi
-    import eth_account
 
-    assert eth_abi and eth_account
+    assert eth_abi and load_signing()
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from cortops.contracts.keccak import keccak256
@@ -63,3 +66,18 @@ def test_a_signed_transaction_comes_from_the_wallet() -> None:
     raw = Wallet(KEY).sign(fields | {"maxFeePerGas": 5, "maxPriorityFeePerGas": 0})
     assert raw.startswith("0x02")
     assert Account.recover_transaction(raw) == Wallet(KEY).address
+
+
+@pytest.mark.real
+def test_signing_leaves_the_recursion_limit_as_it_was() -> None:
+    """In a process of its own: what eth_account brings would raise it, and a nested JSON body would then end the process."""
+    program = (
+        "import sys; limit = sys.getrecursionlimit()\n"
+        "from cortops.contracts.wallet import load_signing; load_signing()\n"
+        "assert sys.getrecursionlimit() == limit, sys.getrecursionlimit()\n"
+        "import msgspec\n"
+        "try: msgspec.json.decode(b'[' * 100_000)\n"
+        "except RecursionError: print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "refused\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,15 +32,26 @@ class Wallet:
     def sign(self, tx: Mapping[str, object]) -> str:
         """Transaction fields (as eth_account takes them, checksummed `to`) -> raw signed transaction, 0x…, for eth_sendRawTransaction."""
         if self._account is None:
-            from eth_account import Account
-
-            self._account = Account.from_key(self._key.secret)
+            self._account = load_signing().from_key(self._key.secret)
         return "0x" + bytes(self._account.sign_transaction(dict(tx)).raw_transaction).hex()
 
     def sign_text(self, text: str) -> str:
         """Signature over a text, 0x… (65 bytes, v = 27 or 28). Source: EIP-191 version 0x45 (personal_sign)."""
         signature = self._key.sign_recoverable(_text_hash(text), hasher=None)
         return "0x" + (signature[:64] + bytes([signature[64] + 27])).hex()
+
+
+def load_signing() -> Any:
+    """eth_account's Account; the first call imports it (.6 s).
+
+    py_ecc, which comes with it, raises the recursion limit of the whole process to 100,000. Then a deeply nested JSON body overflows the
+    stack and ends a router, instead of being refused: the limit is put back.
+    """
+    limit = sys.getrecursionlimit()
+    from eth_account import Account
+
+    sys.setrecursionlimit(limit)
+    return Account
 
 
 def recover(text: str, signature: str) -> str:

@@ -127,7 +127,7 @@ def test_models_and_health(tmp_path: Path) -> None:
         assert reply.status == 200
         member = {"name": "router-1", "state": "ok", "why": "", "in_flight": 0, "capacity": 2}
         pool = {"state": "ok", "models": [MODEL], "queued": 0, "members": [member]}
-        assert msgspec.json.decode(reply.body) == {"status": "ok", "pools": {"pool-1": pool}}
+        assert msgspec.json.decode(reply.body) == {"status": "ok", "own": [], "pools": {"pool-1": pool}}
 
     with_gateway(tmp_path, test)
 

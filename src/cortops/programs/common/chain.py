@@ -13,7 +13,7 @@ from cortops.contracts.network import Addresses, Call, Network
 from cortops.contracts.path import find_events
 from cortops.contracts.rpc import RpcClient
 from cortops.contracts.sender import Receipt, Sender
-from cortops.contracts.wallet import Wallet
+from cortops.contracts.wallet import Wallet, load_signing
 from cortops.programs.common.logs import Log
 from cortops.programs.common.progress import Key
 from cortops.protocol.http import HttpClient
@@ -53,7 +53,7 @@ class Chain:
 
     async def ready(self) -> int:
         """Wait until the chain answers; its head. BadInput when it is another chain than the settings say."""
-        await asyncio.to_thread(_load_signing)
+        await asyncio.to_thread(load_signing)  # before a request has to wait for it
         pause_s = RETRY_FIRST_S
         while True:
             try:
@@ -141,8 +141,3 @@ class Chain:
         """What `/health` says of the chain: our address, the head and its age."""
         age_s = self.head_age_s
         return {"address": self.address, "head": self.head, "head_age_s": None if age_s is None else round(age_s, 1)}
-
-
-def _load_signing() -> None:
-    """What the wallet imports at its first transaction (.6 s), before a request has to wait for it."""
-    import eth_account  # noqa: F401 (brings eth_abi)

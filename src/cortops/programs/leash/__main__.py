@@ -17,7 +17,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def main(argv: list[str]) -> int:
     """Never returns when PROGRAM can be run. Else 2 without a PROGRAM, 126 not executable, 127 not found, as shells do."""
     if not argv:
-        print("usage: python -m cortops.programs.leash PROGRAM ARG...", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("usage: python -m cortops.programs.leash PROGRAM ARG...\n")
         return 2
     parent = os.getppid()
     if sys.platform == "linux":
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
-        print(f"{argv[0]} cannot be run: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{argv[0]} cannot be run: {error.strerror}\n")
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 

@@ -29,7 +29,7 @@ def service(
     ports: tuple[int, ...],
     needs: tuple[str, ...] = (),
 ) -> Service:
-    """`entity`'s program on `host`, restarted when one of its `inputs` changes; it needs them, its folders, and `needs`. name: the entity's by default."""
+    """`entity`'s program on `host`. It needs its `inputs`, whose change restarts it, and `needs`. name: the entity's by default."""
     return Service(
         place=host.name,
         entity=entity,
