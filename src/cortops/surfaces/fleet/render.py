@@ -17,8 +17,10 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         host = site.hosts[name]
         because = cite(env, "hosts", name)
         yield host.folder(host.root, because, mode=0o700, keep=True)
-        for folder in ("etc", "log", "run", "blobs"):
-            yield host.folder(f"{host.root}/{folder}", because, keep=folder == "log")
+        yield host.folder(f"{host.root}/etc", because)
+        yield host.folder(f"{host.root}/log", because, keep=True)
+        yield host.folder(f"{host.root}/run", because, mode=0o700)  # the service manager's socket lies there
+        yield host.folder(f"{host.root}/blobs", because)
         yield host.folder(f"{host.root}/data", because, keep=True)
     blobs = {blob.key: blob for blob in _blobs(env, site)}
     yield from blobs.values()
