@@ -13,8 +13,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from cortops.testing.local import LocalEnvironment
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "CORTOPS_TEST_RUN"
@@ -61,3 +65,12 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     assert not _listening(), f"sockets left listening: {_listening()}"
     if os.environ.get("CI"):
         assert _tree() == before, "the run changed files of the project"
+
+
+@pytest.fixture(scope="session")
+def local_environment(nothing_left_behind: None) -> Iterator[LocalEnvironment]:
+    """The example environment, up for the whole run and with one request answered: for tests that only ask of it."""
+    from cortops.testing.local import bring_up, place
+
+    with place() as where:
+        yield bring_up(where)

@@ -84,14 +84,15 @@ async def _up(env: Environment, common: Common, detach: bool) -> int:
             progress.say(f"cortops {cortops.__version__} · environment {env.name} · this machine")
         try:
             await _apply(place, progress, common)
-            if detach:
-                return 0
-            await _view(place, progress, env)
         except asyncio.CancelledError:
-            progress.say("", "stopping …")
-            stopped = await _down(place)
-            progress.say("stopped; the data stays (cortops up brings it back, cortops down --purge removes it)" if stopped else "stopped")
+            await _stop(place, progress)
             raise
+        if detach:
+            return 0
+        try:
+            await _view(place, progress, env)
+        except asyncio.CancelledError:  # Ctrl-C is how a viewer ends: nothing went wrong
+            await _stop(place, progress)
     return 0
 
 
@@ -200,6 +201,7 @@ async def _view(place: Here, progress: Progress, env: Environment) -> None:
         await place.deployment.clock.sleep(VIEW_EVERY_S)
 
 
-async def _down(place: Here) -> bool:
-    stopped = await down(place.deployment, place.target, place.manager, owner=this_process(), apply_id=new_apply_id(), purge=False)
-    return stopped.was_running
+async def _stop(place: Here, progress: Progress) -> None:
+    progress.say("", "stopping …")
+    await down(place.deployment, place.target, place.manager, owner=this_process(), apply_id=new_apply_id(), purge=False)
+    progress.say("stopped; the data stays (cortops up brings it back, cortops down --purge removes it)")
