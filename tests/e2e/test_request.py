@@ -115,9 +115,9 @@ def test_a_route_of_no_family_is_a_json_404(client: openai.OpenAI, local_environ
 
 
 def test_another_authority_is_not_believed(local_environment: LocalEnvironment) -> None:
-    with openai.OpenAI(base_url=f"{local_environment.url}/v1", api_key=local_environment.key, max_retries=0) as stranger:
-        with pytest.raises(openai.APIConnectionError) as failed:
-            stranger.models.list()
+    stranger = openai.OpenAI(base_url=f"{local_environment.url}/v1", api_key=local_environment.key, max_retries=0)
+    with stranger, pytest.raises(openai.APIConnectionError) as failed:
+        stranger.models.list()
     assert "CERTIFICATE_VERIFY_FAILED" in str(failed.value.__cause__)
 
 

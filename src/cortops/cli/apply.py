@@ -31,7 +31,8 @@ def apply(
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
     """
     env = environment(file, common)
     if plan and len(plan) < DIGEST_MIN:

@@ -51,9 +51,12 @@ class Common:
 
     Parameters
     ----------
-    port_base: Shift every local port by this, so that two environments run side by side.
-    json: The result as JSON on standard output.
-    debug: Show the traceback of an error.
+    port_base
+        Shift every local port by this, so that two environments run side by side.
+    json
+        The result as JSON on standard output.
+    debug
+        Show the traceback of an error.
     """
 
     port_base: Annotated[int, Parameter(env_var="CORTOPS_PORT_BASE")] = 0
@@ -144,8 +147,8 @@ async def here(env: Environment, common: Common) -> AsyncIterator[Here]:
 
 
 def host_here_python() -> str:
-    """The interpreter that runs us; our programs run in it too."""
-    return sys.executable
+    """The interpreter that runs us, and our programs too: always by the same of its names, or every service would look changed."""
+    return f"{sys.prefix}/bin/python"
 
 
 def _cached(cache: Path, blob: Blob) -> Path:

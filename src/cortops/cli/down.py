@@ -26,8 +26,10 @@ def down(
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
-    purge: Remove its data too: chain, keys, usage, secrets, logs.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    purge
+        Remove its data too: chain, keys, usage, secrets, logs.
     """
     env = environment(file, common)
 

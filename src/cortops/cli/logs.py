@@ -29,10 +29,14 @@ def logs(
 
     Parameters
     ----------
-    name: The node, `gateway` or `proxy`.
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
-    lines: How many lines from the end.
-    follow: Go on as lines come.
+    name
+        The node, `gateway` or `proxy`.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    lines
+        How many lines from the end.
+    follow
+        Go on as lines come.
     """
     env = environment(file, common)
     path = host_of(env, common, _host(env, name)).log_file(name)

@@ -28,8 +28,10 @@ def plan(
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
-    why: List what needs no change too, each with its reason.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    why
+        List what needs no change too, each with its reason.
     """
     env = environment(file, common)
 

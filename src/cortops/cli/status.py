@@ -37,7 +37,8 @@ def status(file: Path | None = None, /, *, common: Common = Common()) -> int:  #
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
     """
     env = environment(file, common)
 

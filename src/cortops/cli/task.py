@@ -27,8 +27,10 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
 
     Parameters
     ----------
-    task: SESSION/TASK, as the reply's header X-Cortensor-Task gives it.
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    task
+        SESSION/TASK, as the reply's header X-Cortensor-Task gives it.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
     """
     session, task_id = _parse(task)
     env = environment(file, common)

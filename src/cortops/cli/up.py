@@ -46,8 +46,10 @@ def up(
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
-    detach: Leave it running and return.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    detach
+        Leave it running and return.
     """
     env = environment(file, common)
     return _interruptible(lambda: _up(env, common, detach))

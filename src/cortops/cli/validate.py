@@ -17,7 +17,8 @@ def validate(file: Path | None = None, /, *, common: Common = Common()) -> int: 
 
     Parameters
     ----------
-    file: The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
     """
     loaded = load_file(find_file(file))
     reasons = loaded.reasons if isinstance(loaded, Invalid) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -10,15 +11,20 @@ from cortops.targets.target import Exited, Line, Lost, Target, TimedOut
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply, Shell, Silence
 
-_MARK = "#cortops-answer"
-
 
 def program(questions: Sequence[Shell]) -> str:
     """One sh text that runs each script in its own subshell and marks where its output ends and with which status."""
+    mark = _mark(questions)
     parts = []
     for number, question in enumerate(questions):
-        parts.append(f"(\n{question.script}\n) </dev/null 2>&1; printf '\\n{_MARK} {number} %s\\n' $?\n")
+        parts.append(f"(\n{question.script}\n) </dev/null 2>&1; printf '\\n{mark} {number} %s\\n' $?\n")
     return "".join(parts)
+
+
+def _mark(questions: Sequence[Shell]) -> str:
+    """Opens the line that ends an answer; out of the scripts, so that no output that does not know them can hold it."""
+    digest = hashlib.sha256("\0".join(question.script for question in questions).encode())
+    return f"#cortops-answer-{digest.hexdigest()[:16]}"
 
 
 async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) -> dict[str, Reply]:
@@ -27,12 +33,13 @@ async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) ->
     replies: dict[str, Reply] = {}
     lines: list[str] = []
     silence, why = Silence.LOST, f"{target.name} ended early"
+    mark = _mark(questions)
     deadline_s = max(question.timeout_s for question in questions)
     async with aclosing(target.run(program(questions), once(b""), deadline_s)) as events:
         async for event in events:
             match event:
-                case Line(stream="out", text=text) if text.startswith(_MARK):
-                    number, status = (int(part) for part in text.removeprefix(_MARK).split())
+                case Line(stream="out", text=text) if text.startswith(mark):
+                    number, status = (int(part) for part in text.removeprefix(mark).split())
                     name, body = questions[number].id, "\n".join(lines).encode()
                     replies[name] = Answer(question=name, at=at, elapsed_s=clock.monotonic() - begun, status=status, body=body)
                     lines = []
