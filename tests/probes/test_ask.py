@@ -141,7 +141,7 @@ def test_a_certificate_is_read_and_a_wrong_name_or_a_stranger_is_not_trusted(tmp
         good = found["good"]
         assert isinstance(good, Answer)
         read = json.loads(good.body)
-        assert read["names"] == ["a.localhost"] and read["not_after"] > SystemClock().now() + 390 * 86_400
+        assert "a.localhost" in read["names"] and read["not_after"] > SystemClock().now() + 390 * 86_400
         for name in ("name", "stranger"):
             reply = found[name]
             assert isinstance(reply, NoAnswer) and reply.silence is Silence.UNTRUSTED and reply.why
