@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,14 @@ GOOD = Path(__file__).resolve().parents[2] / "examples" / "local.yaml"
 
 
 @pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the person who runs the tests is read or written."""
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Nothing of the person who runs the tests is read or written, and what a short-lived process may switch off is on again after."""
     monkeypatch.setenv("CORTOPS_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("CORTOPS_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")  # main sets it; here it goes away with the test
     monkeypatch.chdir(tmp_path)
+    yield
+    gc.enable()
 
 
 def run(*words: str) -> int:

@@ -88,7 +88,8 @@ def _stop(where: Place, *names: str) -> None:
 def test_up_makes_what_plan_shows(life: Life) -> None:
     planned = _planned(life.plan)
     assert {change["target"] for change in life.plan["changes"]} == {"here", "chain"}
-    assert not life.plan["unchanged"] and not life.plan["unknown"]
+    assert not life.plan["unchanged"]
+    assert [item["target"] for item in life.plan["unknown"]] == ["chain"], "it does not run yet"
     found = _journal(life.place)
     by_lock = [("create", f"directory:{life.place.root}"), ("create", f"directory:{life.place.root}/run")]  # it must lie somewhere
     assert _made(found, found[0].apply) == [line for line in planned if line not in by_lock]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -51,6 +52,7 @@ def up(
     detach
         Leave it running and return.
     """
+    gc.enable()
     env = environment(file, common)
     return _interruptible(lambda: _up(env, common, detach))
 

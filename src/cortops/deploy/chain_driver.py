@@ -12,7 +12,7 @@ from cortops.contracts.sender import Sender
 from cortops.contracts.wallet import Wallet
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.words.clock import Clock
-from cortops.words.errors import ChainError, ChainUnreachable
+from cortops.words.errors import ChainError
 from cortops.words.resource import Contract, ContractState, Funded, Resource
 
 _TOP_UP_FACTOR = 100  # a development wallet is filled far above its minimum, so that it is not topped up at every apply
@@ -52,10 +52,10 @@ class ChainDriver:
         self._development = development
 
     async def observe(self, desired: Sequence[Desired]) -> Mapping[str, Observed]:
-        """One batch for all; a chain that does not answer leaves every key unseen."""
+        """One batch for all; a chain that does not answer, or refuses the batch, leaves every key unseen."""
         try:
             answers = await self._rpc.batch([_read(item.resource) for item in desired])
-        except ChainUnreachable as error:
+        except ChainError as error:
             return {item.resource.key: Unseen(error.what) for item in desired}
         return {item.resource.key: _seen(item.resource, answer) for item, answer in zip(desired, answers, strict=True)}
 

@@ -124,13 +124,14 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
     digest: of the plan that was reviewed; PlanChanged when it no longer holds. Raises LockHeld, PortTaken, StepFailed, GateClosed and what
     fetching raises. Killed anywhere, the next look shows what is left to do.
     """
-    await fetch_missing(deployment, await look(deployment), report)
+    before = await look(deployment)
+    _demand_unblocked(before)  # before anything is fetched or written
+    await fetch_missing(deployment, before, report)
     async with deployment.lock.held(owner, apply_id) as held:
         seen = await look(deployment)
         if digest is not None and seen.plan.digest != digest:
             raise PlanChanged(f"the plan is now {seen.plan.digest[:12]}, not {digest[:12]}: something changed since it was made")
-        for resource, why in seen.blocked:
-            raise PortTaken(why, where=f"{resource.entity} ({resource.because})")
+        _demand_unblocked(seen)
         if not seen.plan.changes and seen.cut_off is None:
             generation = seen.latest.generation if seen.latest else 0
             return Applied(plan=seen.plan, made=0, generation=generation, taken_over=held.taken_over)
@@ -152,9 +153,18 @@ async def fetch_missing(deployment: Deployment, seen: Look, report: Report) -> N
     """Into the cache, at once, what the plan's blobs are made of; nothing is fetched that a target has already."""
     keys = {waves.key_of(change) for change in seen.plan.changes if change.action is not Action.DELETE}
     blobs = {item.resource.release: item.resource for item in seen.desired if isinstance(item.resource, Blob) and item.resource.key in keys}
-    async with asyncio.TaskGroup() as group:
-        for blob in blobs.values():
-            group.create_task(fetch(_artifact(deployment, blob), deployment.cache, report, deployment.clock))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for blob in blobs.values():
+                group.create_task(fetch(_artifact(deployment, blob), deployment.cache, report, deployment.clock))
+    except ExceptionGroup as failed:  # the first is why the others were ended
+        raise failed.exceptions[0] from None
+
+
+def _demand_unblocked(seen: Look) -> None:
+    """PortTaken when a service could not be started now."""
+    for resource, why in seen.blocked:
+        raise PortTaken(why, where=f"{resource.entity} ({resource.because})")
 
 
 def _artifact(deployment: Deployment, blob: Blob) -> Artifact:

@@ -6,19 +6,25 @@ import ssl
 
 from cortops.protocol.http import HttpClient, HttpFailure
 from cortops.words.clock import Clock
-from cortops.words.question import Answer, Http, NoAnswer, Reply
+from cortops.words.question import Answer, Http, NoAnswer, Reply, Silence
 
 BODY_MAX_MIB = 1.0
 
 
-def trust(ca_file: str) -> ssl.SSLContext:
-    """A client context that trusts `ca_file` only, or the system's authorities when it is empty."""
-    return ssl.create_default_context(cafile=ca_file or None)
+def trust(ca_file: str) -> ssl.SSLContext | str:
+    """A client context that trusts `ca_file` only (empty: the system's authorities), or why that file cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        return f"the CA file {ca_file} cannot be read: {error.strerror or error}"
 
 
 async def ask_http(question: Http, client: HttpClient, clock: Clock) -> Reply:
     """Http -> Answer with status and body (up to BODY_MAX_MIB), or NoAnswer. A CA file that cannot be read is silence of our own."""
     at, begun = clock.now(), clock.monotonic()
+    tls = trust(question.ca_file) if question.url.startswith("https:") else None
+    if isinstance(tls, str):
+        return NoAnswer(question=question.id, at=at, elapsed_s=0, silence=Silence.LOST, why=tls)
     try:
         reply = await client.request(
             question.method,
@@ -28,7 +34,7 @@ async def ask_http(question: Http, client: HttpClient, clock: Clock) -> Reply:
             timeout_s=question.timeout_s,
             body_max_mib=BODY_MAX_MIB,
             connect_to=question.connect_to,
-            tls=trust(question.ca_file) if question.url.startswith("https:") else None,
+            tls=tls,
         )
     except HttpFailure as failure:
         return NoAnswer(question=question.id, at=at, elapsed_s=clock.monotonic() - begun, silence=failure.silence, why=failure.what)

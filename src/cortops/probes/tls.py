@@ -7,6 +7,7 @@ import json
 import ssl
 
 from cortops.probes.http import trust
+from cortops.protocol.http import silence_of
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply, Silence, Tls
 
@@ -18,19 +19,18 @@ async def ask_tls(question: Tls, clock: Clock) -> Reply:
     def silent(silence: Silence, why: str) -> NoAnswer:
         return NoAnswer(question=question.id, at=at, elapsed_s=clock.monotonic() - begun, silence=silence, why=why)
 
+    trusted = trust(question.ca_file)
+    if isinstance(trusted, str):
+        return silent(Silence.LOST, trusted)
     try:
         async with asyncio.timeout(question.timeout_s):
-            _, writer = await asyncio.open_connection(
-                question.host, question.port, ssl=trust(question.ca_file), server_hostname=question.server_name
-            )
+            _, writer = await asyncio.open_connection(question.host, question.port, ssl=trusted, server_hostname=question.server_name)
     except ssl.SSLCertVerificationError as error:
         return silent(Silence.UNTRUSTED, error.verify_message)
     except TimeoutError:
         return silent(Silence.TIMEOUT, f"no handshake with {question.server_name} within {question.timeout_s:g} s")
-    except ConnectionRefusedError:
-        return silent(Silence.REFUSED, f"{question.host}:{question.port} refused the connection")
     except OSError as error:
-        return silent(Silence.RESET, f"{question.host}:{question.port}: {error.strerror or error}")
+        return silent(silence_of(error), f"{question.host}:{question.port}: {error.strerror or error}")
     certificate = writer.get_extra_info("peercert") or {}
     writer.close()
     body = {

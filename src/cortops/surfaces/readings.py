@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from cortops.words.evidence import Judge, Verdict
-from cortops.words.question import Answer, JSONValue, NoAnswer, Reply, Silence
+from cortops.words.question import REFUSED, Answer, JSONValue, NoAnswer, Reply, Silence
 
 _SPEAKS_OF_THE_OTHER_SIDE = (Silence.REFUSED, Silence.RESET, Silence.UNTRUSTED, Silence.TIMEOUT)
 
@@ -34,6 +34,28 @@ def reply_of(replies: Mapping[str, Reply], question: str) -> Answer | Verdict:
     if reply is None:
         return inconclusive("was not asked")
     return silent(reply) if isinstance(reply, NoAnswer) else reply
+
+
+def answered_by(replies: Mapping[str, Reply], question: str, who: str) -> Answer | Verdict:
+    """As `reply_of`, of somebody who is asked about another: `who`'s silence says nothing of that one."""
+    answer = reply_of(replies, question)
+    return inconclusive(f"{who} could not be asked: {answer.text}") if isinstance(answer, Verdict) else answer
+
+
+def answered_by_chain(replies: Mapping[str, Reply], question: str) -> Answer | Verdict:
+    """A call's answer, a revert included; the chain's silence or refusal says nothing of what it was asked about."""
+    answer = answered_by(replies, question, "the chain")
+    if isinstance(answer, Answer) and answer.status == REFUSED:
+        return inconclusive(f"the chain could not be asked: {answer.text[:120]}")
+    return answer
+
+
+def number_of(value: JSONValue) -> int | None:
+    """A quantity as JSON-RPC writes it (`0x10`) -> 16; None for anything else."""
+    try:
+        return int(value, 16) if isinstance(value, str) and value.startswith("0x") else None
+    except ValueError:
+        return None
 
 
 def json_of(answer: Answer) -> dict[str, JSONValue]:

@@ -34,9 +34,14 @@ class Http:
     timeout_s: float = 5.0
 
 
+REFUSED, REVERTED = 1, 3  # an Rpc answer's status; 3 as in the node's own error code
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rpc:
-    """One JSON-RPC call; the answer's body is the JSON text of `result`, an RPC error is a status of 1 with its message."""
+    """One JSON-RPC call; the answer's body is the JSON text of `result`. An error is a status of REFUSED with the node's message, or of
+    REVERTED when a contract refused the call.
+    """
 
     id: str
     url: str

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from cortops.contracts.abi import static_call
 from cortops.contracts.artifact import load
 from cortops.environment.declared import Environment
+from cortops.environment.graph import rpc_entity
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, rpc_url
-from cortops.surfaces.readings import bad, inconclusive, json_of, ok, reply_of
+from cortops.surfaces.readings import answered_by_chain, bad, inconclusive, json_of, number_of, ok, reply_of
 from cortops.surfaces.site import Site
 from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Judge, Verdict
@@ -31,7 +32,7 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
 
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:
-    rpc = Entity("rpc", env.network.rpc.node or "rpc")
+    rpc = rpc_entity(env)
     owner = env.owner_of(rpc)
     yield Check(entity=rpc, name="chain id", asks=(CHAIN_ID,), judge=_chain_id(env.network.chain_id), owner=owner, runbook="dashboard")
     yield Check(entity=rpc, name="head age", asks=(HEAD,), judge=_head_age(), owner=owner)
@@ -48,7 +49,9 @@ def _chain_id(declared: int) -> Judge:
         answer = reply_of(replies, CHAIN_ID)
         if isinstance(answer, Verdict):
             return answer
-        found = int(answer.text.strip('"'), 16) if answer.status == 0 else None
+        found = number_of(answer.text.strip('"'))
+        if found is None:
+            return inconclusive(f"its id could not be read: {answer.text[:80]}")
         return ok(f"chain {declared}") if found == declared else bad(f"says it is chain {found}, declared is {declared}")
 
     return judge
@@ -60,20 +63,20 @@ def _head_age() -> Judge:
         if isinstance(answer, Verdict):
             return answer
         head = json_of(answer)
-        stamp, number = head.get("timestamp"), head.get("number")
-        if not isinstance(stamp, str) or not isinstance(number, str):
+        made_at, number = number_of(head.get("timestamp")), number_of(head.get("number"))
+        if made_at is None or number is None:
             return inconclusive(f"the head could not be read: {answer.text[:80]}")
-        age_s = now - int(stamp, 16)
-        return (ok if age_s <= HEAD_AGE_MAX_S else bad)(f"block {int(number, 16)}, {max(age_s, 0):.0f} s old")
+        age_s = now - made_at
+        return (ok if age_s <= HEAD_AGE_MAX_S else bad)(f"block {number}, {max(age_s, 0):.0f} s old")
 
     return judge
 
 
 def _code(asked: str, runtime_code: str) -> Judge:
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
-        answer = reply_of(replies, asked)
+        answer = answered_by_chain(replies, asked)
         if isinstance(answer, Verdict):
-            return inconclusive(f"the chain could not be asked: {answer.text}")
+            return answer
         found = answer.text.strip('"')
         if found == runtime_code:
             return ok("code on chain is the artifact's")
@@ -84,9 +87,9 @@ def _code(asked: str, runtime_code: str) -> Judge:
 
 def _active(asked: str) -> Judge:
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
-        answer = reply_of(replies, asked)
+        answer = answered_by_chain(replies, asked)
         if isinstance(answer, Verdict):
-            return inconclusive(f"the chain could not be asked: {answer.text}")
+            return answer
         if answer.status != 0:
             return bad(f"the session contract refuses to answer: {answer.text[:120]}")
         return ok("active on chain") if answer.text.strip('"').endswith("1") else bad("not active on chain")

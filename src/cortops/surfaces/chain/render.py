@@ -10,6 +10,7 @@ from cortops.contracts.artifact import load
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Addresses
 from cortops.environment.declared import Environment
+from cortops.environment.graph import node_entity
 from cortops.environment.model import DEPLOY, MinerNode, OracleNode, RouterNode, Session
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, init_code, rpc_url, salt
 from cortops.surfaces.site import Site, cite
@@ -146,7 +147,7 @@ def _role(env: Environment, site: Site, addresses: Addresses, name: str, node: O
     return _state(
         env,
         f"{name} oracle role",
-        Entity("oracle", name),
+        node_entity(name, node),
         cite(env, "nodes", name),
         to=addresses.session_queue,
         read=static_call(queue, "hasRole(bytes32,address)", ORACLE_ROLE, account),
@@ -162,7 +163,7 @@ def _registered(env: Environment, site: Site, addresses: Addresses, name: str, n
     return _state(
         env,
         f"{name} registered",
-        Entity(node.role, name),
+        node_entity(name, node),
         cite(env, "nodes", name),
         to=addresses.node_registry,
         read=static_call(registry, "isNodeRegistered(address)", account),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
@@ -16,8 +17,8 @@ DISK_FREE_MIN_MIB = 512
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     for name in env.hosts:
-        root = site.hosts[name].root
-        script = f'd="{root}"; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; df -Pm "$d" | tail -n 1'
+        root = shlex.quote(site.hosts[name].root)
+        script = f'd={root}; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; df -Pm "$d" | tail -n 1'
         yield Shell(id=f"disk:{name}", target=name, script=script, timeout_s=5)
 
 

@@ -7,22 +7,17 @@ from collections.abc import Iterator, Mapping
 from cortops.contracts.abi import static_call
 from cortops.contracts.artifact import load
 from cortops.environment.declared import Environment
-from cortops.environment.model import ChainNode, EngineNode, MinerNode, Node, OracleNode, RouterNode
+from cortops.environment.graph import node_entity
+from cortops.environment.model import ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
 from cortops.surfaces.nodes.render import address_of
-from cortops.surfaces.readings import bad, healthy, ok, reply_of
+from cortops.surfaces.readings import answered_by_chain, bad, healthy, ok
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
-from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Judge, Verdict
 from cortops.words.question import Http, Question, Reply, Rpc
 
 _HEALTH_PATHS = {"chain": "/health", "engine": "/health", "router": "/api/v1/status", "miner": "/health", "oracle": "/health"}
-
-
-def entity_of(name: str, node: Node) -> Entity:
-    """A chain node is the chain's RPC to all that depends on it."""
-    return Entity("rpc" if node.role == "chain" else node.role, name)
 
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
@@ -39,7 +34,7 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:
     for name, node in env.nodes.items():
-        entity = entity_of(name, node)
+        entity = node_entity(name, node)
         owner = env.owner_of(entity)
         runbook = node.role if isinstance(node, RouterNode | MinerNode) else ""
         yield running(entity, name, node.host, owner)
@@ -51,7 +46,7 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
 
 def _registered(asked: str) -> Judge:
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
-        answer = reply_of(replies, asked)
+        answer = answered_by_chain(replies, asked)
         if isinstance(answer, Verdict):
             return answer
         if answer.status != 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cortops.contracts.network import Addresses
 from cortops.environment.declared import Environment
+from cortops.environment.graph import node_entity
 from cortops.environment.model import ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
 from cortops.protocol.envfile import render as env_text
 from cortops.protocol.settings import DevchainSettings, EngineSettings, MinerSettings, OracleSettings, RouterSettings
@@ -14,7 +15,6 @@ from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
 from cortops.surfaces.fleet.render import release_blob
 from cortops.surfaces.services.render import own_program, service
 from cortops.surfaces.site import HostSite, Site, cite
-from cortops.words.entity import Entity
 from cortops.words.resource import Blob, Content, Directory, File, Resource, SecretRef
 
 _SECRET_MARK = "\x00{}\x00"  # stands for a secret while the text is made; split into Content afterwards
@@ -126,7 +126,7 @@ def _program(
     ports: tuple[int, ...],
     needs: tuple[str, ...] = (),
 ) -> Iterator[Resource]:
-    entity = Entity("rpc" if node.role == "chain" else node.role, name)
+    entity = node_entity(name, node)
     because = cite(env, "nodes", name)
     file = File(
         place=host.name,

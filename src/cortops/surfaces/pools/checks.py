@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
 from cortops.surfaces.gateway.checks import HEALTH
-from cortops.surfaces.readings import bad, inconclusive, json_of, ok, reply_of
+from cortops.surfaces.readings import answered_by, bad, json_of, ok
 from cortops.surfaces.site import Site
 from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Judge, Verdict
@@ -23,9 +23,9 @@ def _served(pool: str) -> Judge:
     """At least one member is well; the gateway's silence says nothing of its pools."""
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
-        answer = reply_of(replies, HEALTH)
+        answer = answered_by(replies, HEALTH, "the gateway")
         if isinstance(answer, Verdict):
-            return inconclusive(f"the gateway could not be asked: {answer.text}")
+            return answer
         members = _members(json_of(answer), pool)
         if members is None:
             return bad("the gateway does not know this pool")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cortops.surfaces.readings import bad, inconclusive, ok, reply_of
+from cortops.surfaces.readings import answered_by, bad, inconclusive, ok
 from cortops.surfaces.services import facts
 from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Verdict
@@ -16,7 +16,7 @@ def running(entity: Entity, service: str, host: str, owner: str) -> Check:
     asked = facts.question_id(host)
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
-        answer = reply_of(replies, asked)
+        answer = answered_by(replies, asked, f"the service manager of {host}")
         if isinstance(answer, Verdict):
             return answer
         if answer.status == facts.NO_MANAGER:
