@@ -24,7 +24,7 @@ def plan(
     why: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
-    """Show what an apply would change; exit 3 when there are changes.
+    """Show what an apply would change; exit 3 when there are changes, or when a place could not be looked at.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def plan(
         show_json(as_json(seen))
     else:
         show(as_text(seen, env.file, why=why))
-    return PENDING if seen.plan.changes else 0
+    return PENDING if seen.plan.changes or seen.plan.unknown else 0
 
 
 def as_json(seen: Look) -> dict[str, object]:
@@ -81,7 +81,7 @@ def as_text(seen: Look, file: str, *, why: bool) -> str:
     more = "" if why or not found.unchanged else " (--why lists each reason)"
     lines.append(f"{len(found.unchanged)} of {total} resources need no change{more}")
     if not found.changes:
-        return "\n".join([*lines, "Nothing to do."])
+        return "\n".join([*lines, "Nothing to do where we could look." if found.unknown else "Nothing to do."])
     if seen.view.missing:
         lines.append(f"{len(seen.view.missing)} secrets are made by the apply: {', '.join(seen.view.missing)}")
     forward = sum(change.reversal is Reversal.FORWARD_ONLY for change in found.changes)

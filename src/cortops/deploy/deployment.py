@@ -26,10 +26,10 @@ from cortops.environment.declared import Environment
 from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.surfaces.site import HostSite, Site
 from cortops.targets.supervision import Supervisor
-from cortops.words.change import Action, Plan
+from cortops.words.change import Action, Plan, UnknownPlace
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
-from cortops.words.errors import PlanChanged, PortTaken
+from cortops.words.errors import PlanChanged, PortTaken, Refused
 from cortops.words.resource import Blob, Content, Contract, ContractState, Funded, Resource, SecretRef
 
 GATE_TIMEOUT_S = 60.0
@@ -121,8 +121,9 @@ async def look(deployment: Deployment) -> Look:
 async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: str | None, report: Report) -> Applied:
     """Fetch what is missing, take the lock, look again, and make that plan; the manifest is written when every entity is well.
 
-    digest: of the plan that was reviewed; PlanChanged when it no longer holds. Raises LockHeld, PortTaken, StepFailed, GateClosed and what
-    fetching raises. Killed anywhere, the next look shows what is left to do.
+    digest: of the plan that was reviewed; PlanChanged when it no longer holds. Raises LockHeld, PortTaken, StepFailed, GateClosed, what
+    fetching raises, and Refused when all that could be seen is as declared, but not all could. Killed anywhere, the next look shows what is
+    left to do.
     """
     before = await look(deployment)
     _demand_unblocked(before)  # before anything is fetched or written
@@ -132,6 +133,8 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
         if digest is not None and seen.plan.digest != digest:
             raise PlanChanged(f"the plan is now {seen.plan.digest[:12]}, not {digest[:12]}: something changed since it was made")
         _demand_unblocked(seen)
+        if not seen.plan.changes and seen.plan.unknown:
+            raise _unseen(seen.plan.unknown[0])
         if not seen.plan.changes and seen.cut_off is None:
             generation = seen.latest.generation if seen.latest else 0
             return Applied(plan=seen.plan, made=0, generation=generation, taken_over=held.taken_over)
@@ -147,6 +150,10 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
         await deployment.manifests.write(_manifest(deployment, seen, generation, apply_id, owner))
         await deployment.journal.finish(apply_id, "ok")
     return Applied(plan=seen.plan, made=made, generation=generation, taken_over=held.taken_over)
+
+
+def _unseen(place: UnknownPlace) -> Refused:
+    return Refused(f"{place.target} could not be looked at: {place.why}", where=place.target, why="what could be seen is as declared")
 
 
 async def fetch_missing(deployment: Deployment, seen: Look, report: Report) -> None:
