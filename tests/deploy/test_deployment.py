@@ -197,3 +197,11 @@ def test_only_what_a_target_lacks_is_fetched(tmp_path: Path) -> None:
     again = asyncio.run(engine.look(deployment))
     asyncio.run(engine.fetch_missing(deployment, again, lambda event: pytest.fail("nothing is to be fetched")))
     assert isinstance(again.view, SecretView)
+
+
+def test_an_apply_that_was_cut_off_is_finished_and_said(tmp_path: Path, no_gate: None) -> None:
+    deployment = deployment_in(tmp_path, World())
+    asyncio.run(deployment.journal.begin("a0", by="ops@laptop", digest="d"))
+    notes = apply(deployment).notes
+    assert notes == ("the apply a0 by ops@laptop was cut off after 0 steps; this one does what is left",)
+    assert apply(deployment).notes == ()

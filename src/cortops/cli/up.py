@@ -106,8 +106,7 @@ async def _apply(place: Here, progress: Progress, common: Common) -> None:
     phases = Phases(progress, deployment.clock)
     applied = await engine.apply(deployment, apply_id=new_apply_id(), owner=this_process(), digest=None, report=phases.report)
     phases.finish()
-    if applied.taken_over:
-        progress.say(f"  {applied.taken_over}")
+    progress.say(*(f"  {note}" for note in applied.notes))
     env = deployment.env
     if not applied.made:
         progress.say(f"Nothing to do: {_reasons(applied.plan.unchanged)}.")

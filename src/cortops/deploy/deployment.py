@@ -92,12 +92,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What an apply did. `taken_over`: whose lock was taken over and why, if it was somebody's."""
+    """What an apply did. `notes`: what it found left by others: a lock that it took over, an apply that was cut off and is finished now."""
 
     plan: Plan
     made: int
     generation: int
-    taken_over: str
+    notes: tuple[str, ...]
 
 
 async def look(deployment: Deployment) -> Look:
@@ -133,11 +133,12 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
         if digest is not None and seen.plan.digest != digest:
             raise PlanChanged(f"the plan is now {seen.plan.digest[:12]}, not {digest[:12]}: something changed since it was made")
         _demand_unblocked(seen)
+        notes = tuple(note for note in (held.taken_over, _cut_off(seen)) if note)
         if not seen.plan.changes and seen.plan.unknown:
             raise _unseen(seen.plan.unknown[0])
         if not seen.plan.changes and seen.cut_off is None:
             generation = seen.latest.generation if seen.latest else 0
-            return Applied(plan=seen.plan, made=0, generation=generation, taken_over=held.taken_over)
+            return Applied(plan=seen.plan, made=0, generation=generation, notes=notes)
         if deployment.secrets.ensure(seen.view.wanted):
             seen = await look(deployment)
         await deployment.journal.begin(apply_id, by=owner.who, digest=seen.plan.digest)
@@ -149,7 +150,16 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
         generation = next_generation(seen.latest)
         await deployment.manifests.write(_manifest(deployment, seen, generation, apply_id, owner))
         await deployment.journal.finish(apply_id, "ok")
-    return Applied(plan=seen.plan, made=made, generation=generation, taken_over=held.taken_over)
+    return Applied(plan=seen.plan, made=made, generation=generation, notes=notes)
+
+
+def _cut_off(seen: Look) -> str:
+    """What the journal says of the last apply, when nobody wrote its end."""
+    if seen.cut_off is None:
+        return ""
+    return (
+        f"the apply {seen.cut_off.apply} by {seen.cut_off.by} was cut off after {len(seen.cut_off.steps)} steps; this one does what is left"
+    )
 
 
 def _unseen(place: UnknownPlace) -> Refused:
