@@ -289,6 +289,11 @@ def test_a_grown_anvil_is_renewed_without_losing_work(settings: DevchainSettings
 
             await until(lambda: said("new chain"))
             await rpc.call("anvil_setBalance", SENDER, hex(12345))
+
+            async def has_a_block() -> bool:
+                return int(await rpc.call("eth_blockNumber"), 16) >= 1
+
+            await until(has_a_block)
             before = await rpc.call("eth_getBlockByNumber", "0x1", False)
             await until(lambda: said("renewing anvil"))
             await until(lambda: said('"restored"'))
