@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +29,14 @@ NO_NETWORK = {
     "npm_config_userconfig": os.devnull,
     "NO_PROXY": "*",
 }
-INTERRUPTED = 130
+INTERRUPTED = (130, -signal.SIGINT)  # a shell shows 130 for both; early in its start Python itself chooses the second
 INTERRUPTED_AFTER_S = (0.3, 0.8, 1.5, 2.5, 4.0)
-KILLED_AFTER_S = (0.7, 2.0, 3.5)
+IMPATIENT_AFTER_S = 2.0
+KILLED_AT: tuple[Callable[[Path], bool], ...] = (
+    lambda root: (root / "lock.json").exists(),
+    lambda root: _journal(root).count('"intent"') >= 8,
+    lambda root: "service:router-1" in _journal(root),
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +115,17 @@ def test_a_damaged_model_file_is_not_used(empty: Place, tmp_path: Path) -> None:
     assert not damaged.exists()
 
 
-def test_a_place_that_may_not_be_written(empty: Place, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("kept")
-    blocked = _with(empty, {"CORTOPS_DATA": str(tmp_path / "file" / "data")})
-    assert "is no folder" in _told(blocked.run("up", "--detach"))
-    assert (tmp_path / "file").read_text() == "kept" and empty.processes() == {}
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_missing_permission(empty: Place, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert "may not be written by" in _told(_with(empty, {"CORTOPS_DATA": str(tmp_path / "data")}).run("up", "--detach"))
+def test_a_place_that_may_not_be_written(empty: Place) -> None:
+    """Root may write everywhere but below a file, so anybody can run this."""
+    file = empty.data / "file"
+    file.write_text("kept")
+    try:
+        said = _told(_with(empty, {"CORTOPS_DATA": str(file)}).run("up", "--detach"))
+        assert said.endswith(f"cannot be made: {file} is no folder")
+        assert file.read_text() == "kept"
+        empty.assert_quiet()
+    finally:
+        file.unlink()
 
 
 def test_two_ups_at_once(empty: Place) -> None:
@@ -137,6 +142,9 @@ def test_ctrl_c_at_any_moment(empty: Place) -> None:
     for moment_s in INTERRUPTED_AFTER_S:
         up = empty.start("up", empty.env.file)
         time.sleep(moment_s)
+        if moment_s > IMPATIENT_AFTER_S:  # a second one changes nothing
+            up.send_signal(signal.SIGINT)
+            time.sleep(0.2)
         _interrupt(up, f"after {moment_s} s")
         empty.assert_quiet()
     up = empty.start("up", empty.env.file)
@@ -149,19 +157,11 @@ def test_ctrl_c_at_any_moment(empty: Place) -> None:
     assert empty.root.exists(), "the data stays"
 
 
-def test_a_second_ctrl_c_changes_nothing(empty: Place) -> None:
-    up = empty.start("up", empty.env.file)
-    time.sleep(3.0)
-    up.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    _interrupt(up, "twice")
-    empty.assert_quiet()
-
-
 def test_the_next_up_finishes_what_a_kill_cut_off(empty: Place) -> None:
-    for moment_s in KILLED_AFTER_S:
+    for is_now in KILLED_AT:
         up = empty.start("up", "--detach", empty.env.file)
-        time.sleep(moment_s)
+        while not is_now(empty.root) and up.poll() is None:
+            time.sleep(0.01)
         up.kill()
         assert _ended(up).returncode == -signal.SIGKILL
     done = empty.run("up", "--detach")
@@ -172,10 +172,17 @@ def test_the_next_up_finishes_what_a_kill_cut_off(empty: Place) -> None:
     _ask_with_printed_key(empty, done.stdout)
 
 
+def _journal(root: Path) -> str:
+    path = root / "journal.jsonl"
+    return path.read_text() if path.exists() else ""
+
+
 def _interrupt(up: subprocess.Popen[str], when: str) -> None:
+    """Ctrl-C: cut off while it works; once all is well, the way in which a viewer ends."""
     up.send_signal(signal.SIGINT)
     done = _ended(up)
-    assert done.returncode == INTERRUPTED, f"{when}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    exits = (0,) if "Ctrl-C stops everything" in done.stderr else INTERRUPTED
+    assert done.returncode in exits, f"{when}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr, f"{when}: {done.stderr}"
 
 

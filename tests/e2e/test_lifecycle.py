@@ -157,6 +157,7 @@ def test_up_starts_what_is_stopped_by_the_plan_of_plan(life: Life) -> None:
 def test_down_keeps_what_was(life: Life) -> None:
     issued = life.place.read("keys", "issue", "--name", "me")
     local = life.local(issued["key"])
+    _until_let_in(local)
     row = life.place.usage_of(ask(local)["id"].removeprefix("chatcmpl-"))
     task = f"{row.session}/{row.task}"
     shown, head, files = life.place.read("task", "show", task), _head(local), _node_files(life.place)
@@ -178,6 +179,13 @@ def test_down_keeps_what_was(life: Life) -> None:
     assert life.place.read("task", "show", task) == shown
     assert ask(local)["choices"][0]["message"]["content"], "the key is still good"
     assert {"up", "me"} <= {key["name"] for key in life.place.read("keys", "list")}
+
+
+def _until_let_in(local: LocalEnvironment) -> None:
+    """The gateway reads its keys every second."""
+    again = "-fsS --retry 20 --retry-delay 1 --retry-all-errors"
+    command = f'curl {again} --cacert "$CA" "$GATEWAY/v1/models" -H "authorization: Bearer $KEY"'
+    assert subprocess.run(["sh", "-c", command], env=local.environ, capture_output=True, timeout=30, check=False).returncode == 0
 
 
 def test_down_twice_and_purge(life: Life) -> None:

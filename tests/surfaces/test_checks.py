@@ -137,11 +137,10 @@ def test_what_may_be_our_own_eyes_accuses_nobody(item: Check, silence: Silence) 
     assert verdict(item, silent).outcome == "inconclusive"
 
 
-@pytest.mark.parametrize("item", CHECKS, ids=lambda item: f"{item.entity} {item.name}")
+# A certificate's answer is the probe's own, never another's.
+@pytest.mark.parametrize("item", [item for item in CHECKS if item.name != "certificate"], ids=lambda item: f"{item.entity} {item.name}")
 @pytest.mark.parametrize("body", ["", "null", "[]", "7", "0x", '"0xzz"', "{", "\x00", "ok " * 1000])
 def test_no_answer_breaks_a_check(item: Check, body: str) -> None:
-    if item.name == "certificate":
-        return  # its answers are the probe's own, never another's
     for status in (0, REFUSED, REVERTED, 200, 500):
         assert len(verdict(item, answer(body, status)).text) < 300
 

@@ -6,11 +6,13 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-
-from cyclopts import App, CycloptsError
+from typing import TYPE_CHECKING
 
 from cortops import __version__
 from cortops.words.errors import CortopsError
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -42,6 +44,8 @@ _GROUPS = (
 
 def build() -> App:
     """The whole command tree; a verb's module is loaded when it is called."""
+    from cyclopts import App
+
     app = App(name="cortops", help=f"cortops {__version__}: {_HELP}", version=__version__, help_format="plaintext")
     for verb, told in _VERBS:
         app.command(f"cortops.cli.{verb}:{verb}", name=verb, help=told)
@@ -62,19 +66,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # a scan of all installed packages (15 ms) for plugins that we do not use
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        status = _run(words)
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status)
+
+
+def _run(words: Sequence[str]) -> int:
+    from cyclopts import CycloptsError  # within reach of Ctrl-C: it takes a while to load
+
+    try:
         status = build()(words, exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        sys.exit(EXIT_BAD_INPUT)
+        return EXIT_BAD_INPUT
     except CortopsError as error:
         if "--debug" in words:
             raise
         from cortops.cli.output import show_error
 
         show_error(error, as_json="--json" in words)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+        return error.exit_status
+    return status if isinstance(status, int) else 0

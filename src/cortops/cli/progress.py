@@ -59,16 +59,16 @@ def _what(changes: tuple[Change, ...]) -> str:
             services.append(name)
         else:
             counts[kind] = counts.get(kind, 0) + 1
-    parts = [f"{count} {_NOUNS.get(kind, kind) if count != 1 else kind}" for kind, count in counts.items()]
+    parts = [f"{count} {_NOUNS[kind][count != 1]}" for kind, count in counts.items()]
     return " · ".join(part for part in (", ".join(parts), joined(services, 6)) if part)
 
 
 _NOUNS = {
-    "directory": "directories",
-    "file": "files",
-    "blob": "blobs",
-    "service": "services",
-    "contract": "contracts",
-    "contract-state": "contract values",
-    "funded": "wallets",
+    "directory": ("directory", "directories"),
+    "file": ("file", "files"),
+    "blob": ("blob", "blobs"),
+    "service": ("service", "services"),
+    "contract": ("contract", "contracts"),
+    "contract-state": ("contract value", "contract values"),
+    "funded": ("wallet", "wallets"),
 }

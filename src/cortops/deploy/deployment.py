@@ -80,6 +80,12 @@ class Look:
         return {item.resource.key: item for item in (*self.recorded, *self.desired)}
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the newest manifest holds just what is declared; not so after an apply that made all, but whose gate stayed closed."""
+        kept = {item.resource.key: item.attributes for item in self.recorded}
+        return kept == {item.resource.key: item.attributes for item in self.desired}
+
+    @property
     def blocked(self) -> tuple[tuple[Resource, str], ...]:
         """Services that could not be started now, and why."""
         changed = {waves.key_of(change) for change in self.plan.changes}
@@ -136,9 +142,8 @@ async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: 
         notes = tuple(note for note in (held.taken_over, _cut_off(seen)) if note)
         if not seen.plan.changes and seen.plan.unknown:
             raise _unseen(seen.plan.unknown[0])
-        if not seen.plan.changes and seen.cut_off is None:
-            generation = seen.latest.generation if seen.latest else 0
-            return Applied(plan=seen.plan, made=0, generation=generation, notes=notes)
+        if not seen.plan.changes and seen.cut_off is None and seen.latest is not None and seen.is_recorded:
+            return Applied(plan=seen.plan, made=0, generation=seen.latest.generation, notes=notes)
         if deployment.secrets.ensure(seen.view.wanted):
             seen = await look(deployment)
         await deployment.journal.begin(apply_id, by=owner.who, digest=seen.plan.digest)

@@ -1,0 +1,86 @@
+"""A plan as people and programs get it: one look, told in text and as JSON."""
+
+from __future__ import annotations
+
+import pytest
+from tests.deploy.test_plan import ALL, TOKEN, desired, well
+
+from cortops.cli.plan import as_json, as_text
+from cortops.deploy.deployment import Look
+from cortops.deploy.journal import ApplyRecord, StepRecord
+from cortops.deploy.observed import Absent, Observed, Unseen
+from cortops.deploy.plan import plan
+from cortops.deploy.wanted import Kind, SecretView, Wanted
+
+DONE = StepRecord(resource="file:/x", action="create", outcome="done", at=1, text="")
+
+
+def looked(seen: dict[str, Observed], *, cut_off: ApplyRecord | None = None, wanted: tuple[Wanted, ...] = ()) -> Look:
+    items = tuple(desired(item) for item in ALL)
+    return Look(
+        plan=plan("lab", items, seen, [], "1"),
+        view=SecretView(environment="lab", wanted=wanted, entries={}, now=0),
+        desired=items,
+        recorded=(),
+        observed=seen,
+        latest=None,
+        cut_off=cut_off,
+    )
+
+
+WELL: dict[str, Observed] = {item.key: well(item) for item in ALL}
+NOTHING: dict[str, Observed] = {item.key: Absent() for item in ALL}
+
+
+def test_from_nothing_every_wave_is_shown_with_reasons_and_the_next_command() -> None:
+    wanted = (Wanted(name="deployer/key", kind=Kind.WALLET),)
+    text = as_text(looked(NOTHING | {TOKEN.key: Unseen("no chain")}, wanted=wanted), "lab.yaml", why=False)
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("wave")] == ["wave 1", "wave 2", "wave 3"]
+    assert "+  create  h1  directory:/srv/etc" in text and "missing, declared at lab.yaml:3" in text
+    assert "?  ensure  chain  contract:token  looked at after what it needs is there" in text
+    assert "chain could not be looked at: no chain" in lines
+    assert "0 of 5 resources need no change" in lines
+    assert "1 secrets are made by the apply: deployer/key" in lines
+    assert "1 changes on chain cannot be taken back." in lines
+    digest = looked(NOTHING | {TOKEN.key: Unseen("no chain")}).plan.digest[:12]
+    assert lines[-1] == f"digest {digest}    next: cortops apply lab.yaml --plan {digest}"
+
+
+def test_when_all_is_as_declared_there_is_nothing_to_do_and_the_reasons_are_there_to_ask_for() -> None:
+    assert as_text(looked(WELL), "lab.yaml", why=False).splitlines() == [
+        "5 of 5 resources need no change (--why lists each reason)",
+        "Nothing to do.",
+    ]
+    lines = as_text(looked(WELL), "lab.yaml", why=True).splitlines()
+    assert lines[0] == "no change" and len(lines) == 1 + 5 + 2
+    assert any("service:r1" in line and line.endswith("running as declared") for line in lines)
+
+
+def test_what_could_not_be_looked_at_is_not_called_done() -> None:
+    lines = as_text(looked(WELL | {TOKEN.key: Unseen("no chain")}), "lab.yaml", why=False).splitlines()
+    assert lines == [
+        "chain could not be looked at: no chain",
+        "4 of 4 resources need no change (--why lists each reason)",
+        "Nothing to do where we could look.",
+    ]
+
+
+def test_a_taken_port_and_a_cut_off_apply_are_told_first_hand() -> None:
+    seen = NOTHING | {"h1 service:c1": Absent(blocked="port 8545 is taken by pid 7 (anvil)")}
+    cut_off = ApplyRecord(apply="a1", begun=1, by="ops@laptop", digest="d", steps=(DONE, DONE), finished=None)
+    text = as_text(looked(seen, cut_off=cut_off), "lab.yaml", why=False)
+    assert text.startswith("The apply a1 by ops@laptop was cut off after 2 steps; this plan is what is left of it.\n")
+    assert "\nblocked: service:c1: port 8545 is taken by pid 7 (anvil)\n" in text
+
+
+@pytest.mark.parametrize("seen", [NOTHING, WELL, WELL | {TOKEN.key: Unseen("no chain")}])
+def test_json_names_every_resource_once(seen: dict[str, Observed]) -> None:
+    look = looked(seen)
+    shape = as_json(look)
+    assert list(shape) == ["digest", "changes", "unchanged", "unknown", "blocked", "secrets_to_make"]
+    changes, unchanged, unknown = shape["changes"], shape["unchanged"], shape["unknown"]
+    assert isinstance(changes, list) and isinstance(unchanged, list) and isinstance(unknown, list)
+    assert len(changes) + len(unchanged) + len(unknown) == len(ALL)
+    assert all(set(change) == {"target", "resource", "action", "reason", "reversal", "wave"} for change in changes)
+    assert {f"{item['target']} {item['resource']}" for item in changes + unchanged} <= {item.key for item in ALL}
