@@ -58,7 +58,7 @@ def test_the_unit_is_text_that_can_be_read(tmp_path: Path) -> None:
         "stdout_logfile_maxbytes=20MB\n"
         "stdout_logfile_backups=3\n"
         "redirect_stderr=true\n"
-        "autostart=true\n"
+        "autostart=false\n"
         "autorestart=true\n"
         "startsecs=1\n"
         "startretries=5\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -152,7 +153,7 @@ def gone(holder: Holder, mine: Owner, now: int, exists: bool) -> str:
 
 def this_process() -> Owner:
     """The owner that we are: user and host, process, machine and boot; the machine includes the pid namespace, so containers differ."""
-    who = f"{os.environ.get('USER') or os.environ.get('LOGNAME') or os.getuid()}@{socket.gethostname()}"
+    who = f"{_user()}@{socket.gethostname()}"
     machine = _read("/etc/machine-id") or socket.gethostname()
     namespace = str(Path("/proc/self/ns/pid").readlink())
     return Owner(
@@ -162,6 +163,13 @@ def this_process() -> Owner:
         machine=f"{machine}/{namespace}",
         boot=_read("/proc/sys/kernel/random/boot_id"),
     )
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run as a number without a name
+        return str(os.geteuid())
 
 
 def process_exists(pid: int, pid_started: int) -> bool:
@@ -191,7 +199,7 @@ def _holder(text: str) -> Holder:
 
 def _demand(said: Said, place: str) -> None:
     if not said.ok:
-        raise StoreUnavailable(f"the lock on {place} cannot be reached: {said.why}", where=place)
+        raise StoreUnavailable(f"the lock on {place} cannot be reached: {'; '.join(said.err) or said.why}", where=place)
 
 
 def _refusal(holder: Holder, now: int, place: str) -> LockHeld:

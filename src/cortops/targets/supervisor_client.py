@@ -23,6 +23,7 @@ _ASK_EVERY_S = 0.02
 _START_MAX_S = 5.0
 _SHUTDOWN_MAX_S = 60.0
 _UP = ("STARTING", "RUNNING")
+_SUCCESS = 80  # supervisor.xmlrpc.Faults
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -79,8 +80,10 @@ def _converge(rpc: Any, name: str, force: bool, stop_s: float) -> None:
         rpc.removeProcessGroup(name)
     if name in changed or name in added:
         rpc.addProcessGroup(name)
-    elif _info(rpc, name)["statename"] not in _UP:
-        rpc.startProcessGroup(name, False)
+    if _info(rpc, name)["statename"] not in _UP:
+        for result in rpc.startProcessGroup(name, False):
+            if result["status"] != _SUCCESS:
+                raise _Told(result["description"])  # for example: no such program
     _await_start(rpc, name)
 
 

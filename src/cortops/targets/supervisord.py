@@ -157,7 +157,7 @@ class Supervisord:
             f"stdout_logfile_maxbytes={service.log_max_mib}MB",
             f"stdout_logfile_backups={service.log_keep}",
             "redirect_stderr=true",
-            "autostart=true",
+            "autostart=false",  # a plan starts it, in its wave
             "autorestart=true",
             f"startsecs={START_S}",
             f"startretries={START_RETRIES}",
