@@ -12,7 +12,7 @@ import pytest
 from tests.surfaces.stage import example, site_of
 
 from cortops.deploy import deployment as engine
-from cortops.deploy.deployment import CHAIN, Deployment
+from cortops.deploy.deployment import Deployment
 from cortops.deploy.journal import Journal
 from cortops.deploy.lock import Lock, this_process
 from cortops.deploy.manifest import Manifests
@@ -20,6 +20,7 @@ from cortops.deploy.observed import Absent, Desired, Driver, Observed, Present, 
 from cortops.deploy.secrets import SecretStore
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.wanted import Kind, SecretView
+from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.targets.local import LocalTarget
 from cortops.targets.supervisord import Supervisord
 from cortops.testing.clock import VirtualClock

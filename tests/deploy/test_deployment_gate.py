@@ -12,11 +12,12 @@ import pytest
 from tests.deploy.test_deployment import World, apply, deployment_in, state
 
 from cortops.deploy import deployment as engine
-from cortops.deploy.deployment import CHAIN, GATE_TIMEOUT_S, Deployment
+from cortops.deploy.deployment import GATE_TIMEOUT_S, Deployment
 from cortops.deploy.journal import ApplyRecord
 from cortops.deploy.lock import Held, Owner, this_process
 from cortops.deploy.manifest import Manifest
 from cortops.deploy.observed import Desired, Driver, Observed, Unseen
+from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.testing.clock import VirtualClock
 from cortops.words.entity import Entity
 from cortops.words.errors import GateClosed, Refused

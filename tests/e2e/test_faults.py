@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cortops.deploy.fetch import Artifact, cache_root
-from cortops.testing.binaries import SMOLLM2, anvil_artifact
+from cortops.testing.binaries import SMOLLM2, anvil, anvil_artifact
 from cortops.testing.local import LocalEnvironment, Place, ask, place
 
 pytestmark = pytest.mark.real
@@ -85,10 +84,6 @@ def _with(where: Place, environ: Mapping[str, str]) -> Place:
     return replace(where, environ={**where.environ, **environ})
 
 
-def _cached(artifact: Artifact) -> Path:
-    return cache_root(os.environ) / "artifacts" / artifact.sha256
-
-
 def _refuses(where: Place) -> str:
     """`up` refuses before it writes anything; the sentence."""
     said = _told(where.run("up", "--detach"))
@@ -106,7 +101,7 @@ def test_no_network_on_the_first_run(empty: Place, tmp_path: Path) -> None:
 def test_a_damaged_model_file_is_not_used(empty: Place, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     artifacts.mkdir()
-    (artifacts / anvil_artifact().sha256).symlink_to(_cached(anvil_artifact()))
+    (artifacts / anvil_artifact().sha256).symlink_to(anvil())
     damaged = artifacts / SMOLLM2.sha256
     with damaged.open("wb") as file:
         file.truncate(SMOLLM2.size)  # its size, none of its bytes

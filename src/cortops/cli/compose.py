@@ -17,7 +17,7 @@ from cyclopts import Parameter
 import cortops
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.chain_driver import ChainDriver
-from cortops.deploy.deployment import CHAIN, Deployment
+from cortops.deploy.deployment import Deployment
 from cortops.deploy.fetch import cache_root
 from cortops.deploy.journal import Journal
 from cortops.deploy.lock import Lock
@@ -33,6 +33,7 @@ from cortops.local.here import data_root, host_here
 from cortops.probes.ask import ask
 from cortops.protocol.http import HttpClient
 from cortops.surfaces.chain.addresses import rpc_url
+from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.targets.local import LocalTarget
 from cortops.targets.shell import ask_shell
 from cortops.targets.supervisord import Supervisord

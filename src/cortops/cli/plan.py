@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from cortops.cli.compose import Common, environment, here
 from cortops.cli.output import show, show_json, table
 from cortops.deploy.deployment import Look, look
-from cortops.words.change import Action, Change, Reversal
+from cortops.words.change import Action, Change
 
 PENDING = 3
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.START: "▶", Action.RESTART: "↻", Action.DELETE: "-", Action.ENSURE: "?"}
@@ -84,7 +84,7 @@ def as_text(seen: Look, file: str, *, why: bool) -> str:
         return "\n".join([*lines, "Nothing to do where we could look." if found.unknown else "Nothing to do."])
     if seen.view.missing:
         lines.append(f"{len(seen.view.missing)} secrets are made by the apply: {', '.join(seen.view.missing)}")
-    forward = sum(change.reversal is Reversal.FORWARD_ONLY for change in found.changes)
+    forward = len(found.irreversible)
     lines.append(f"{forward} changes on chain cannot be taken back." if forward else "All of it can be taken back.")
     return "\n".join([*lines, f"digest {found.digest[:12]}    next: cortops apply {file} --plan {found.digest[:12]}"])
 

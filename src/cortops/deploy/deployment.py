@@ -23,7 +23,6 @@ from cortops.deploy.secrets import SecretStore
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.wanted import SecretView
 from cortops.environment.declared import Environment
-from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.surfaces.site import HostSite, Site
 from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action, Plan, UnknownPlace
@@ -42,7 +41,7 @@ class Deployment:
     """All that an apply touches, made once by the composition root.
 
     hosts, managers: by host name. drivers: place -> driver, for one view of the secrets. lock, journal, manifests: on one declared host.
-    cache: where releases are fetched to. ask: asks any questions of the world. machine: of this process, for releases.
+    cache: where releases are fetched to. ask: asks any questions of the world.
     """
 
     env: Environment
@@ -249,6 +248,3 @@ def _manifest(deployment: Deployment, seen: Look, generation: int, apply_id: str
         tool_version=deployment.tool_version,
         resources=seen.desired,
     )
-
-
-__all__ = ["CHAIN", "Applied", "Deployment", "Look", "apply", "fetch_missing", "look"]
