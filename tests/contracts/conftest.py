@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from cortops.contracts.artifact import load
+from cortops.contracts.artifact import NAMES, load
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Addresses, Network
 from cortops.contracts.wallet import load_signing
 from cortops.words.errors import ChainError, ChainUnreachable, RpcRefused
 
 QUEUE = "0x" + "0a" * 20
-WHERE = Addresses(node_registry="0x" + "0b" * 20, session="0x" + "0c" * 20, session_queue=QUEUE)
+WHERE = Addresses(**{name: f"0x{at:02x}" + "0b" * 19 for at, name in enumerate(NAMES)} | {"session_queue": QUEUE})
 
 
 @dataclass

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
+from tests.contracts.network_rig import (
+    DIGEST,
+    MINERS,
+    ORACLE,
+    OWNER,
+    ROUTER,
+    STRANGER,
+    Refuses,
+    encode,
+    ready,
+    refused,
+    refusing,
+    submission,
+)
 
 from cortops.contracts import create2
-from cortops.contracts.abi import decode_result, encode_call
+from cortops.contracts.abi import decode_result
 from cortops.contracts.artifact import NAMES, load
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import (
@@ -29,33 +42,6 @@ from cortops.testing.chain import Chain, bare_chain, wallet_of
 from cortops.words.errors import BadInput, CallReverted, ChainError, ChainUnreachable
 
 pytestmark = pytest.mark.real
-
-OWNER, ROUTER, ORACLE = (wallet_of(label).address for label in ("owner", "router", "oracle"))
-MINERS = [wallet_of(f"m{at}").address for at in (1, 2, 3)]
-STRANGER = wallet_of("stranger").address
-DIGEST = result_hash("hello")
-
-Refuses = Callable[[str, Call, str], Awaitable[None]]  # label, call, reason
-
-
-async def ready(chain: Chain) -> Network:
-    """Contracts, three registered miners, session 1 of `owner` with a router."""
-    network = await chain.deploy()
-    for label in ("m1", "m2", "m3"):
-        await chain.do(label, network.register(label))
-    await chain.do("owner", network.create_session("chat", redundant=1, model=7))
-    await chain.do("owner", *(network.add_dedicated_node(1, miner) for miner in MINERS), network.add_router(1, ROUTER, "http://r"))
-    return network
-
-
-def submission(network: Network, reference: str = "req", sid: int = 1) -> Call:
-    return network.submit(sid, task_data=f"text of {reference}", prompt_type=2, client_reference=reference, request_params=[90])
-
-
-async def refused(chain: Chain, label: str, call: Call) -> str:
-    with pytest.raises(CallReverted) as caught:
-        await chain.do(label, call)
-    return caught.value.why
 
 
 def test_the_whole_life_of_a_task() -> None:
@@ -99,22 +85,17 @@ def test_the_whole_life_of_a_task() -> None:
             assert path.steps[4].hash == path.steps[6].hash == result_hash("hello")
             assert await find_submitted(network, 1, "req-1") == 1
             assert await find_submitted(network, 1, "req-2") is None
+            assert await decoration(network, 1, 1) == (2, 2, 2, 2, True)
 
     asyncio.run(life())
 
 
-def refusing(story: Callable[[Chain, Network, Refuses], Awaitable[None]]) -> None:
-    """Run `story(chain, network, no)`; `no(label, call, reason)` asserts that the contract refuses the call with that reason."""
-
-    async def run() -> None:
-        async with bare_chain() as chain:
-
-            async def no(label: str, call: Call, reason: str) -> None:
-                assert await refused(chain, label, call) == reason
-
-            await story(chain, await ready(chain), no)
-
-    asyncio.run(run())
+async def decoration(network: Network, sid: int, tid: int) -> tuple[object, ...]:
+    """How many were assigned, acked, precommitted, committed, and whether the acks are closed."""
+    call = {"to": network.addresses.session_queue, "data": encode("session_queue", "getTaskDecoration", sid, tid)}
+    (values,) = decode_result(load("session_queue"), "getTaskDecoration", await network.rpc.call("eth_call", call, "latest"))
+    assert isinstance(values, tuple)
+    return values
 
 
 def test_refusals_on_the_way_into_the_queue() -> None:
@@ -122,7 +103,7 @@ def test_refusals_on_the_way_into_the_queue() -> None:
         queue = network.addresses.session_queue
         await no("stranger", submission(network), "not a router of the session")
         await no("owner", submission(network, sid=9), "no such session")
-        await no("stranger", Call(queue, _encode("session_queue", "enqueue", 1, "x")), "only the session contract")
+        await no("stranger", Call(queue, encode("session_queue", "enqueue", 1, "x")), "only the session contract")
         await chain.do("router", submission(network))
         await no("m1", network.ack(1, 1), "not assigned")
         await no("stranger", network.assign_task(1, 1, MINERS[:1]), "missing role")
@@ -187,12 +168,10 @@ def test_refusals_of_registry_and_session() -> None:
         await no("owner", network.add_dedicated_node(1, MINERS[0]), "already a node of the session")
         await no("owner", network.remove_dedicated_node(1, STRANGER), "not a node of the session")
         await no("owner", network.add_router(1, ROUTER), "already a router of the session")
-        await no("owner", Call(network.addresses.session, _encode("session", "removeRouter", 1, STRANGER)), "not a router of the session")
+        await no("owner", Call(network.addresses.session, encode("session", "removeRouter", 1, STRANGER)), "not a router of the session")
         await no("owner", network.create_session("chat"), "name taken")
         await no("owner", network.create_session(""), "no name")
         await no("owner", network.create_session("x", min_nodes=2, max_nodes=1), "min above max")
-        reserving = _encode("session", "create", "y", "", OWNER, 1, 1, 1, 0, 0, True, 0, 0, 300, 0)
-        await no("owner", Call(network.addresses.session, reserving), "no ephemeral pool")
 
     refusing(story)
 
@@ -277,10 +256,11 @@ def test_sessions_nodes_and_roles() -> None:
             nodes = {node.address: node for node in await network.nodes()}
             assert set(nodes) == set(MINERS) and nodes[MINERS[1]].last_ping_at == await network.last_ping_at(MINERS[1]) > 0
             assert await network.last_ping_at(MINERS[0]) == 0
-            await chain.do("m1", Call(where.node_registry, _encode("node_registry", "remove", MINERS[0])))
+            await chain.do("m1", Call(where.node_registry, encode("node_registry", "remove", MINERS[0])))
             assert [await network.is_registered(miner) for miner in MINERS] == [False, True, True]
+            assert await network.registered(MINERS) == frozenset(MINERS[1:])
             assert {node.address: node.last_ping_at > 0 for node in await network.nodes()} == {MINERS[1]: True, MINERS[2]: False}
-            await chain.do("admin", Call(where.node_registry, _encode("node_registry", "verify", MINERS[2])))
+            await chain.do("admin", Call(where.node_registry, encode("node_registry", "verify", MINERS[2])))
             await chain.do("m3", network.ping())
             assert [node.verified for node in await network.nodes() if node.address == MINERS[2]] == [True]
 
@@ -290,9 +270,9 @@ def test_sessions_nodes_and_roles() -> None:
             assert await refused(chain, "stranger", network.grant_role(where.session_queue, ORACLE_ROLE, STRANGER)) == "missing role"
             await chain.do("admin", network.grant_role(where.session_queue, ORACLE_ROLE, STRANGER))
             assert await network.has_role(where.session_queue, ORACLE_ROLE, STRANGER)
-            await chain.do("admin", Call(where.session_queue, _encode("session_queue", "revokeRole", ORACLE_ROLE, STRANGER)))
+            await chain.do("admin", Call(where.session_queue, encode("session_queue", "revokeRole", ORACLE_ROLE, STRANGER)))
             assert not await network.has_role(where.session_queue, ORACLE_ROLE, STRANGER)
-            last = Call(where.session_queue, _encode("session_queue", "revokeRole", ADMIN_ROLE, admin))
+            last = Call(where.session_queue, encode("session_queue", "revokeRole", ADMIN_ROLE, admin))
             assert await refused(chain, "admin", last) == "last admin"
             assert await refused(chain, "stranger", network.link()[0]) == "missing role"
 
@@ -301,7 +281,7 @@ def test_sessions_nodes_and_roles() -> None:
 
 async def routers_come_and_go(chain: Chain, network: Network) -> None:
     def call(function: str, *args: object) -> Call:
-        return Call(network.addresses.session, _encode("session", function, *args))
+        return Call(network.addresses.session, encode("session", function, *args))
 
     async def routers() -> list[tuple[str, str]]:
         session = await network.session(1)
@@ -346,7 +326,8 @@ def test_code_on_chain_is_the_artifacts_and_deploying_again_changes_nothing() ->
 def test_a_wrong_address_says_so_and_a_silent_chain_is_unreachable() -> None:
     async def story() -> None:
         async with bare_chain() as chain:
-            nothing = Network(chain.rpc, Addresses(node_registry=STRANGER, session=STRANGER, session_queue=STRANGER))
+            nothing = Network(chain.rpc, Addresses(**dict.fromkeys(NAMES, STRANGER)))
+            assert set(nothing.addresses.__slots__) == set(NAMES)
             with pytest.raises(ChainError, match="another shape"):
                 await nothing.session(1)
             with pytest.raises(ChainError, match="another shape"):
@@ -358,7 +339,3 @@ def test_a_wrong_address_says_so_and_a_silent_chain_is_unreachable() -> None:
             await rpc.call("eth_chainId")
 
     asyncio.run(story())
-
-
-def _encode(name: str, function: str, *args: object) -> str:
-    return encode_call(load(name), function, *args)

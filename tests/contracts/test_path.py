@@ -8,7 +8,7 @@ import pytest
 from cortops.contracts.abi import Event
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Network
-from cortops.contracts.path import find_events, path_state, read_path, task_path
+from cortops.contracts.path import find_events, path_state, read_path, task_path, verdict_text
 from cortops.words.errors import UnknownName
 
 MINER, OTHER, ROUTER, ORACLE = ("0x" + digit * 40 for digit in "1234")
@@ -62,6 +62,25 @@ def test_an_end_without_commits_is_a_failure() -> None:
     events = [*LIFE[:4], event(20, "TaskEnded", miners=())]
     assert path_state(events) == "failed"
     assert task_path(events, TIMES, SENDERS)[-1].note == "0 committed"
+
+
+def test_a_verdict_is_a_step_of_the_miner_that_was_judged() -> None:
+    verdict = {"miner": MINER, "validator": OTHER, "verdict": 1, "score": 970, "evidence": DIGEST}
+    judged = [event(16, "TaskValidated", **verdict), event(17, "TaskValidated", **verdict | {"verdict": 3, "evidence": "0x" + "00" * 32})]
+    steps = task_path([*LIFE, *judged], TIMES, SENDERS)[-2:]
+    assert [(step.step, step.by, step.hash, step.note) for step in steps] == [
+        ("validated", MINER, DIGEST, f"VALID .97 by {OTHER}"),
+        ("validated", MINER, "", f"RETRY .97 by {OTHER}"),
+    ]
+    assert path_state([*LIFE, *judged]) == "ended"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "score", "text"),
+    [(1, 1000, "VALID 1.00"), (2, 0, "INVALID .00"), (3, 59, "RETRY .05"), (4, 999, "NEEDS_SPEC .99"), (9, 500, "verdict 9 .50")],
+)
+def test_a_verdict_as_people_read_it(verdict: int, score: int, text: str) -> None:
+    assert verdict_text(verdict, score) == text
 
 
 def test_what_is_not_known_of_a_step_is_left_empty() -> None:

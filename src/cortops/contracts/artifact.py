@@ -11,7 +11,7 @@ import msgspec
 
 from cortops.words.errors import UnknownName
 
-NAMES = ("node_registry", "session", "session_queue")
+NAMES = ("runtime", "node_registry", "node_pool", "node_stats", "session", "session_queue", "session_queue_validation")
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -1,348 +1,221 @@
-"""Network: the three contracts of one network as typed reads, and the calls that write to them."""
+"""Network: the contracts of one network as typed reads, and the calls that write to them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from cortops.contracts import abi
-from cortops.contracts.artifact import Artifact, load
+from cortops.contracts.artifact import NAMES, Artifact, load
+from cortops.contracts.calls import Calls
 from cortops.contracts.keccak import keccak_hex
+from cortops.contracts.records import (
+    ACKED,
+    ADMIN_ROLE,
+    COMMITTED,
+    COMPLETED,
+    INVALID,
+    MINERS_MAX,
+    NEEDS_SPEC,
+    NO_VERDICT,
+    NODES_PAGE_MAX,
+    ORACLE_ROLE,
+    POOL_ROLE,
+    PRECOMMITTED,
+    QUEUED,
+    REFERENCE_BYTES_MAX,
+    RETRY,
+    SCORE_MAX,
+    SESSIONS_COUNTED_MAX,
+    STATUS_NAMES,
+    TASK_BYTES_MAX,
+    TASKS_KEPT,
+    TASKS_PAGE_MAX,
+    VALID,
+    VALIDATOR_ROLE,
+    VERDICT_NAMES,
+    Addresses,
+    Call,
+    Node,
+    NodeStats,
+    Result,
+    Session,
+    Task,
+    VerdictOnChain,
+)
 from cortops.contracts.rpc import RpcClient
-from cortops.words.errors import BadInput
 
-ORACLE_ROLE = keccak_hex(b"ORACLE_ROLE")
-ADMIN_ROLE = "0x" + "00" * 32
-
-# Status of a task, and how far one miner has come in it. A queued task with miners is assigned. Source: facts C.3 (numbers: ours).
-QUEUED, ACKED, PRECOMMITTED, COMMITTED, COMPLETED = range(5)
-STATUS_NAMES = ("queued", "acked", "precommitted", "committed", "completed")
-SESSION_ACTIVE, SESSION_INACTIVE = 1, 2
-
-TASKS_KEPT = 64  # of each session in the queue's storage; older ones only in events
-MINERS_MAX = 8  # of one task
-TASK_BYTES_MAX = 32_768  # of taskData and of a commit
-REFERENCE_BYTES_MAX = 128
-TASKS_PAGE_MAX = 16
-NODES_PAGE_MAX = 100
-SESSIONS_COUNTED_MAX = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where the three contracts are."""
-
-    node_registry: str
-    session: str
-    session_queue: str
-
-
-class Call(NamedTuple):
-    """A write: `await sender.send(*call)`."""
-
-    to: str
-    data: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """As on chain; times in seconds since 1970. Source: facts C.2."""
-
-    id: int
-    sid: str
-    name: str
-    metadata: str
-    state: int
-    created_at: int
-    updated_at: int
-    owner: str
-    ephemeral_nodes: tuple[str, ...]
-    dedicated_nodes: tuple[str, ...]
-    mode: int
-    redundant: int
-    min_nodes: int
-    max_nodes: int
-    validator_nodes: int
-    router_metadatas: tuple[str, ...]
-    routers: tuple[str, ...]
-    sla: int
-    model: int
-    reserve_period_s: int
-    max_task_executions: int
-
-    @property
-    def active(self) -> bool:
-        return self.state == SESSION_ACTIVE
+__all__ = [  # the values of `records` are had from here too
+    "ACKED",
+    "ADMIN_ROLE",
+    "COMMITTED",
+    "COMPLETED",
+    "INVALID",
+    "MINERS_MAX",
+    "NEEDS_SPEC",
+    "NODES_PAGE_MAX",
+    "NO_VERDICT",
+    "ORACLE_ROLE",
+    "POOL_ROLE",
+    "PRECOMMITTED",
+    "QUEUED",
+    "REFERENCE_BYTES_MAX",
+    "RETRY",
+    "SCORE_MAX",
+    "SESSIONS_COUNTED_MAX",
+    "STATUS_NAMES",
+    "TASKS_KEPT",
+    "TASKS_PAGE_MAX",
+    "TASK_BYTES_MAX",
+    "VALID",
+    "VALIDATOR_ROLE",
+    "VERDICT_NAMES",
+    "Addresses",
+    "Call",
+    "Network",
+    "Node",
+    "NodeStats",
+    "Result",
+    "Session",
+    "Task",
+    "VerdictOnChain",
+    "result_hash",
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """As in the queue's storage; times in seconds since 1970, 0 = not yet. Text is in events only. Source: facts C.3."""
-
-    id: int
-    gid: int
-    session: int
-    miners: tuple[str, ...]
-    ended: bool
-    status: int
-    created_at: int
-    last_precommit_at: int
-    last_commit_at: int
-    finished_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One miner's part in a task; hash is "" and times are 0 until they are there. step: as Task.status, up to COMMITTED."""
-
-    miner: str
-    step: int
-    hash: str
-    acked_at: int
-    precommitted_at: int
-    committed_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A registered node; times in seconds since 1970, last_ping_at 0 = never."""
-
-    address: str
-    registered_at: int
-    last_ping_at: int
-    verified: bool
-
-
-class Network:
+class Network(Calls):
     """Typed reads over one RpcClient, and calldata for writes. Reads raise CallReverted with the contract's reason ("no such task")."""
 
     def __init__(self, rpc: RpcClient, addresses: Addresses) -> None:
+        super().__init__(addresses)
         self.rpc = rpc
-        self.addresses = addresses
-        self._registry = load("node_registry")
-        self._session = load("session")
-        self._queue = load("session_queue")
 
     @property
     def contracts(self) -> dict[str, Artifact]:
         """{address: artifact}, as a Follower takes it."""
-        where = self.addresses
-        return {where.node_registry: self._registry, where.session: self._session, where.session_queue: self._queue}
+        return {getattr(self.addresses, name): load(name) for name in NAMES}
 
-    # --- reads ---
+    # --- sessions ---
 
     async def session(self, sid: int) -> Session:
         """CallReverted "no such session" when there is none."""
-        (values,) = await self._read(self._session_call("getSession", sid), self._session, "getSession")
+        (values,) = await self._read("session", "getSession", sid)
         return Session(**dict(zip(Session.__slots__, values, strict=True)))
 
     async def session_id(self, name: str) -> int | None:
         """The session of this name, None when there is none."""
-        (found,) = await self._read(self._session_call("getSessionIdByName", name), self._session, "getSessionIdByName")
+        (found,) = await self._read("session", "getSessionIdByName", name)
         return found or None
 
     async def session_count(self) -> int:
         """Sessions have the ids 1 .. this."""
-        (count,) = await self._read(self._session_call("getSessionCount"), self._session, "getSessionCount")
-        return int(count)
+        return await self._number("session", "getSessionCount()")
+
+    # --- tasks ---
 
     async def task(self, sid: int, tid: int) -> Task:
         """One of the last TASKS_KEPT tasks of the session; CallReverted "no such task" for others (read_path knows them all)."""
-        (values,) = await self._read(self._queue_call("getTask", sid, tid), self._queue, "getTask")
+        (values,) = await self._read("session_queue", "getTask", sid, tid)
         return _task(values)
 
     async def tasks(self, sid: int, offset: int, amount: int) -> tuple[Task, ...]:
         """Tasks offset + 1 .. offset + amount (<= TASKS_PAGE_MAX), as far as storage has them."""
-        (page,) = await self._read(self._queue_call("getTasksBySessionId", sid, offset, amount), self._queue, "getTasksBySessionId")
+        (page,) = await self._read("session_queue", "getTasksBySessionId", sid, offset, amount)
         return tuple(_task(values) for values in page)
 
     async def open_tasks(self, sid: int) -> tuple[Task, ...]:
         """All tasks of the session that have not ended, oldest first: what a restarted program must pick up."""
+        return tuple(task for task in await self.kept_tasks(sid) if not task.ended)
+
+    async def kept_tasks(self, sid: int) -> tuple[Task, ...]:
+        """All tasks of the session that storage has, at most TASKS_KEPT, oldest first."""
         count = (await self.task_counts([sid]))[0]
         first = max(0, count - TASKS_KEPT)
         pages = [await self.tasks(sid, offset, min(TASKS_PAGE_MAX, count - offset)) for offset in range(first, count, TASKS_PAGE_MAX)]
-        return tuple(task for page in pages for task in page if not task.ended)
+        return tuple(task for page in pages for task in page)
 
     async def task_counts(self, sids: Sequence[int]) -> list[int]:
         """How many tasks each session has had so far; at most SESSIONS_COUNTED_MAX sessions."""
-        (counts,) = await self._read(self._queue_call("getTaskCountBySessionIds", list(sids)), self._queue, "getTaskCountBySessionIds")
+        (counts,) = await self._read("session_queue", "getTaskCountBySessionIds", list(sids))
         return list(counts)
 
     async def task_results(self, sid: int, tid: int) -> tuple[Result, ...]:
-        """One Result for each assigned miner, in the order of assignment; one batch."""
-        functions = (
-            "getTaskResultHashes",
-            "getAllTaskResultAckedTimestamps",
-            "getAllTaskResultPrecommitTimestamps",
-            "getAllTaskResultCommitTimestamps",
-        )
-        answers = await self.rpc.batch_results([_eth_call(self._queue_call(function, sid, tid)) for function in functions])
-        decoded = [abi.decode_result(self._queue, function, answer) for function, answer in zip(functions, answers, strict=True)]
-        miners, hashes = decoded[0]
-        return tuple(
-            Result(
-                miner=miner,
-                step=COMMITTED if committed else PRECOMMITTED if precommitted else ACKED if acked else QUEUED,
-                hash=digest if precommitted else "",
-                acked_at=acked,
-                precommitted_at=precommitted,
-                committed_at=committed,
-            )
-            for miner, digest, acked, precommitted, committed in zip(
-                miners, hashes, decoded[1][0], decoded[2][0], decoded[3][0], strict=True
-            )
-        )
+        """One Result for each assigned miner, in the order of assignment."""
+        (found,) = await self._read("session_queue", "getTaskResults", sid, tid)
+        return tuple(_result(*values) for values in found)
+
+    async def verdicts(self, sid: int, tid: int) -> tuple[VerdictOnChain, ...]:
+        """The last verdict on each miner that has one, in the order of assignment; CallReverted "no such task" as `task`."""
+        columns = await self._read("session_queue_validation", "getVerdicts", sid, tid)
+        return tuple(VerdictOnChain(miner=m, verdict=v, score=s) for m, v, s in zip(*columns, strict=True) if v != NO_VERDICT)
+
+    async def has_recorded(self, sid: int, tid: int, validator: str) -> bool:
+        """Whether this validator has recorded verdicts on the task; False too for a task that storage no longer has."""
+        return bool(await self._number("session_queue_validation", "hasRecorded(uint256,uint256,address)", sid, tid, validator))
+
+    # --- nodes ---
 
     async def is_registered(self, address: str) -> bool:
-        return bool(int(await self._word(self._registry, self.addresses.node_registry, "isNodeRegistered(address)", address), 16))
+        return bool(await self._number("node_registry", "isNodeRegistered(address)", address))
+
+    async def registered(self, addresses: Sequence[str]) -> frozenset[str]:
+        """Those of `addresses` that are registered; one batch."""
+        calls = [self._static("node_registry", "isNodeRegistered(address)", address) for address in addresses]
+        answers = await self.rpc.batch_results([("eth_call", ({"to": call.to, "data": call.data}, "latest")) for call in calls])
+        return frozenset(address for address, answer in zip(addresses, answers, strict=True) if int(str(answer), 16))
 
     async def last_ping_at(self, address: str) -> int:
         """Seconds since 1970; 0 for a node that never pinged, or is none."""
-        return int(await self._word(self._registry, self.addresses.node_registry, "lastPingAt(address)", address), 16)
+        return await self._number("node_registry", "lastPingAt(address)", address)
 
     async def nodes(self) -> tuple[Node, ...]:
         """All registered nodes, by pages of NODES_PAGE_MAX."""
-        count = int(await self._word(self._registry, self.addresses.node_registry, "getNodeCount()"), 16)
-        found: list[Node] = []
-        for offset in range(0, count, NODES_PAGE_MAX):
-            call = Call(self.addresses.node_registry, abi.encode_call(self._registry, "getNodesByPage", offset, NODES_PAGE_MAX))
-            (page,) = await self._read(call, self._registry, "getNodesByPage")
-            found += [Node(address=a, registered_at=r, last_ping_at=p, verified=v) for a, r, p, v in page]
-        return tuple(found)
+        found = await self._pages("node_registry", "getNodesByPage", await self._number("node_registry", "getNodeCount()"))
+        return tuple(Node(address=a, registered_at=r, last_ping_at=p, verified=v) for a, r, p, v in found)
+
+    async def node_stats(self, address: str) -> NodeStats:
+        """All zero for a node that was never assigned."""
+        (values,) = await self._read("node_stats", "getNodeStats", address)
+        return NodeStats(**dict(zip(NodeStats.__slots__, values, strict=True)))
+
+    async def all_node_stats(self) -> tuple[NodeStats, ...]:
+        """Of all registered nodes, in the order of `nodes`."""
+        found = await self._pages("node_stats", "getNodeStatsByPage", await self._number("node_registry", "getNodeCount()"))
+        return tuple(NodeStats(**dict(zip(NodeStats.__slots__, values, strict=True))) for values in found)
+
+    async def ephemeral_nodes(self) -> tuple[str, ...]:
+        """Nodes that are free for any session."""
+        return tuple(await self._pages("node_pool", "getEphemeralNodesByPage", await self._number("node_pool", "getEphemeralNodeCount()")))
+
+    async def reserving_session(self, address: str) -> int | None:
+        """The session that holds this node of the pool, None when none does."""
+        return await self._number("node_pool", "getReservingSessionId(address)", address) or None
 
     async def has_role(self, contract: str, role: str, address: str) -> bool:
-        """contract: one of the three addresses; role: bytes32, ADMIN_ROLE or ORACLE_ROLE."""
-        return bool(int(await self._word(self._queue, contract, "hasRole(bytes32,address)", role, address), 16))
+        """contract: one of the addresses; role: bytes32, ADMIN_ROLE, ORACLE_ROLE, VALIDATOR_ROLE or POOL_ROLE."""
+        return bool(await self._word(Call(contract, abi.static_call(load("session_queue"), "hasRole(bytes32,address)", role, address))))
 
-    # --- writes ---
+    # --- how they are asked ---
 
-    def register(self, metadata: str = "") -> Call:
-        """By the node itself."""
-        return Call(self.addresses.node_registry, abi.encode_call(self._registry, "register", metadata))
+    async def _read(self, name: str, function: str, *args: object) -> tuple[Any, ...]:
+        call = self._call(name, function, *args)
+        return abi.decode_result(load(name), function, await self.rpc.call("eth_call", {"to": call.to, "data": call.data}, "latest"))
 
-    def ping(self) -> Call:
-        return Call(self.addresses.node_registry, abi.static_call(self._registry, "ping()"))
+    async def _pages(self, name: str, function: str, count: int) -> list[Any]:
+        found: list[Any] = []
+        for offset in range(0, count, NODES_PAGE_MAX):
+            (page,) = await self._read(name, function, offset, NODES_PAGE_MAX)
+            found += page
+        return found
 
-    def create_session(
-        self,
-        name: str,
-        *,
-        metadata: str = "",
-        owner: str = "0x" + "00" * 20,
-        min_nodes: int = 1,
-        max_nodes: int = 1,
-        redundant: int = 1,
-        validator_nodes: int = 0,
-        mode: int = 1,
-        sla: int = 0,
-        model: int = 0,
-        reserve_period_s: int = 300,
-        max_task_executions: int = 0,
-    ) -> Call:
-        """owner: the zero address means the sender. mode 1: dedicated nodes. model: modelIdentifier. redundant: miners for each task."""
-        values = (name, metadata, owner, min_nodes, max_nodes, redundant, validator_nodes, mode, False, sla, model, reserve_period_s)
-        return self._session_call("create", *values, max_task_executions)
+    async def _number(self, name: str, signature: str, *args: int | str | bool) -> int:
+        return await self._word(self._static(name, signature, *args))
 
-    def deactivate_session(self, sid: int) -> Call:
-        return self._session_call("deactivateSession", sid)
-
-    def add_dedicated_node(self, sid: int, node: str) -> Call:
-        """By the session's owner or an admin; the node must be registered."""
-        return self._session_call("addDedicatedNode", sid, node)
-
-    def remove_dedicated_node(self, sid: int, node: str) -> Call:
-        return self._session_call("removeDedicatedNode", sid, node)
-
-    def add_router(self, sid: int, router: str, metadata: str = "") -> Call:
-        """By the session's owner or an admin. metadata: the router's public URL."""
-        return self._session_call("addRouter", sid, router, metadata)
-
-    def submit(
-        self,
-        sid: int,
-        *,
-        task_data: str,
-        prompt_type: int,
-        client_reference: str,
-        node_type: int = 0,
-        prompt_template: str = "",
-        llm_params: Sequence[int] = (),
-        request_params: Sequence[int] = (),
-    ) -> Call:
-        """By a router of the session or its owner. BadInput: task_data > TASK_BYTES_MAX bytes, client_reference > REFERENCE_BYTES_MAX."""
-        _bounded("task text", task_data, TASK_BYTES_MAX)
-        _bounded("client reference", client_reference, REFERENCE_BYTES_MAX)
-        texts = (node_type, task_data, prompt_type, prompt_template, list(llm_params), list(request_params), client_reference)
-        return self._session_call("submit", sid, *texts)
-
-    def assign_task(self, sid: int, tid: int, miners: Sequence[str], model: int = 0) -> Call:
-        """By the oracle; at most MINERS_MAX miners; again, with others, as long as none has acked."""
-        return self._queue_call("assignTask", sid, tid, list(miners), model)
-
-    def ack(self, sid: int, tid: int) -> Call:
-        return self._queue_static("ack(uint256,uint256)", sid, tid)
-
-    def precommit(self, sid: int, tid: int, digest: str, note: str = "") -> Call:
-        """digest: result_hash of what will be committed."""
-        return self._queue_call("precommit", sid, tid, digest, note)
-
-    def commit(self, sid: int, tid: int, text: str) -> Call:
-        """BadInput: text > TASK_BYTES_MAX bytes."""
-        _bounded("result", text, TASK_BYTES_MAX)
-        return self._queue_call("commit", sid, tid, text)
-
-    def end_ack(self, sid: int, tid: int) -> Call:
-        """By the oracle, as the next four: who has not acked is out."""
-        return self._queue_static("endAck(uint256,uint256)", sid, tid)
-
-    def end_precommit(self, sid: int, tid: int) -> Call:
-        return self._queue_static("endPrecommit(uint256,uint256)", sid, tid)
-
-    def end_commit(self, sid: int, tid: int) -> Call:
-        return self._queue_static("endCommit(uint256,uint256)", sid, tid)
-
-    def end(self, sid: int, tid: int) -> Call:
-        """All have committed: finished."""
-        return self._queue_static("end(uint256,uint256)", sid, tid)
-
-    def end_forced(self, sid: int, tid: int) -> Call:
-        """Finish it wherever it stands; TaskEnded names the miners that committed, none = failed."""
-        return self._queue_static("end2(uint256,uint256,bool)", sid, tid, True)
-
-    def grant_role(self, contract: str, role: str, address: str) -> Call:
-        """By an admin of that contract."""
-        return Call(contract, abi.static_call(self._queue, "grantRole(bytes32,address)", role, address))
-
-    def link(self) -> tuple[Call, ...]:
-        """The links between the three contracts, by an admin of each."""
-        where = self.addresses
-        return (
-            Call(where.session, abi.static_call(self._session, "setNodeRegistryAddress(address)", where.node_registry)),
-            Call(where.session, abi.static_call(self._session, "setSessionQueueAddress(address)", where.session_queue)),
-            Call(where.session_queue, abi.static_call(self._queue, "setNodeRegistryAddress(address)", where.node_registry)),
-            Call(where.session_queue, abi.static_call(self._queue, "setSessionAddress(address)", where.session)),
-        )
-
-    def _session_call(self, function: str, *args: object) -> Call:
-        return Call(self.addresses.session, abi.encode_call(self._session, function, *args))
-
-    def _queue_call(self, function: str, *args: object) -> Call:
-        return Call(self.addresses.session_queue, abi.encode_call(self._queue, function, *args))
-
-    def _queue_static(self, signature: str, *args: int | str | bool) -> Call:
-        return Call(self.addresses.session_queue, abi.static_call(self._queue, signature, *args))
-
-    async def _read(self, call: Call, artifact: Artifact, function: str) -> tuple[Any, ...]:
-        method, params = _eth_call(call)
-        return abi.decode_result(artifact, function, await self.rpc.call(method, *params))
-
-    async def _word(self, artifact: Artifact, to: str, signature: str, *args: int | str | bool) -> str:
-        method, params = _eth_call(Call(to, abi.static_call(artifact, signature, *args)))
-        answer = str(await self.rpc.call(method, *params))
+    async def _word(self, call: Call) -> int:
+        answer = str(await self.rpc.call("eth_call", {"to": call.to, "data": call.data}, "latest"))
         if len(answer) != 66:
-            raise abi.unreadable(f"{artifact.name}.{signature}", answer)
-        return answer
+            raise abi.unreadable(f"the contract at {call.to}", answer)
+        return int(answer, 16)
 
 
 def result_hash(text: str) -> str:
@@ -350,18 +223,13 @@ def result_hash(text: str) -> str:
     return keccak_hex(text.encode())
 
 
-def _bounded(what: str, text: str, bytes_max: int) -> None:
-    # The contract's bound gives no reason, so it is said here.
-    if (size := len(text.encode())) > bytes_max:
-        raise BadInput(f"the {what} has {size} bytes, the contract takes {bytes_max}")
-
-
-def _eth_call(call: Call) -> tuple[str, tuple[object, ...]]:
-    return "eth_call", ({"to": call.to, "data": call.data}, "latest")
-
-
 def _task(values: tuple[Any, ...]) -> Task:
     id_, gid, session, _text, miners, ended, status, *times = values
     names = ("created_at", "last_precommit_at", "last_commit_at", "finished_at")
     stamps: Mapping[str, int] = dict(zip(names, times, strict=True))
     return Task(id=id_, gid=gid, session=session, miners=miners, ended=ended, status=status, **stamps)
+
+
+def _result(miner: str, step: int, digest: str, _text: str, acked_at: int, precommitted_at: int, committed_at: int) -> Result:
+    shown = digest if precommitted_at else ""
+    return Result(miner=miner, step=step, hash=shown, acked_at=acked_at, precommitted_at=precommitted_at, committed_at=committed_at)

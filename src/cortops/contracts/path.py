@@ -10,7 +10,7 @@ from cortops.contracts.abi import Event, word
 from cortops.contracts.artifact import load
 from cortops.contracts.follow import decode_all
 from cortops.contracts.keccak import checksummed, keccak_hex
-from cortops.contracts.network import Network
+from cortops.contracts.network import SCORE_MAX, VERDICT_NAMES, Network
 from cortops.words.errors import UnknownName
 
 CHUNK_BLOCKS = 10_000  # of one eth_getLogs; public endpoints allow no more
@@ -19,10 +19,11 @@ CHUNKS_MAX = 100_000  # how far back a search goes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing that happened. step: submitted, assigned, acked, precommitted, committed or ended.
+    """One thing that happened. step: submitted, assigned, acked, precommitted, committed, ended or validated.
 
-    by: the miner, or else the account that sent the transaction. at: the block's time, seconds since 1970. hash: keccak256 of the text
-    submitted or committed, the hash precommitted, "" otherwise. note: what else is to be said ("3 miners", "forced", ...).
+    by: the miner (of `validated`: the one that was judged), or else the account that sent the transaction. at: the block's time, seconds
+    since 1970. hash: keccak256 of the text submitted or committed, the hash precommitted, the evidence of a verdict, "" otherwise.
+    note: what else is to be said ("3 committed", "VALID .97 by 0x…", ...).
     """
 
     step: str
@@ -89,9 +90,9 @@ async def find_submitted(network: Network, session: int, client_reference: str, 
 
 
 async def find_events(network: Network, topics: Sequence[str | None], *, until: str, from_block: int) -> tuple[Event, ...]:
-    """Session and queue events with these topics, searched backwards in chunks until one named `until` is among them, in order."""
+    """What session, queue and validation told with these topics, searched backwards in chunks until an event `until` is met; in order."""
     contracts = {address.lower(): artifact for address, artifact in network.contracts.items()}
-    where = [network.addresses.session, network.addresses.session_queue]
+    where = [network.addresses.session, network.addresses.session_queue, network.addresses.session_queue_validation]
     last = int(await network.rpc.call("eth_blockNumber"), 16)
     found: tuple[Event, ...] = ()
     for _ in range(CHUNKS_MAX):
@@ -102,6 +103,12 @@ async def find_events(network: Network, topics: Sequence[str | None], *, until: 
             break
         last = first - 1
     return found
+
+
+def verdict_text(verdict: int, score: int) -> str:
+    """`VALID .97`: a verdict's number and its score (0 .. SCORE_MAX) as people read them, the score cut, not rounded, to hundredths."""
+    name = VERDICT_NAMES[verdict] if verdict < len(VERDICT_NAMES) else f"verdict {verdict}"
+    return f"{name} {score // SCORE_MAX or ''}.{score % SCORE_MAX // 10:02}"
 
 
 _STATES = {
@@ -127,6 +134,9 @@ def _step(event: Event, times: Mapping[int, int], senders: Mapping[str, str]) ->
         name, by, note = _MINER_STEPS[event.name], args["miner"], ""
     elif event.name == "TaskEnded":
         name, by, digest, note = "ended", sender, "", f"{len(args['miners'])} committed"
+    elif event.name == "TaskValidated":
+        digest = args["evidence"] if int(args["evidence"], 16) else ""
+        name, by, note = "validated", args["miner"], f"{verdict_text(args['verdict'], args['score'])} by {args['validator']}"
     else:
         return None
     return Step(step=name, by=by, at=times.get(event.block, 0), block=event.block, tx=event.tx, hash=digest, note=note)

@@ -15,7 +15,7 @@ from cortops.contracts import create2
 from cortops.contracts.abi import encode_constructor
 from cortops.contracts.artifact import NAMES, load
 from cortops.contracts.keccak import keccak256
-from cortops.contracts.network import ORACLE_ROLE, Addresses, Call, Network
+from cortops.contracts.network import ORACLE_ROLE, POOL_ROLE, VALIDATOR_ROLE, Addresses, Call, Network
 from cortops.contracts.rpc import RpcClient
 from cortops.contracts.sender import Receipt, Sender
 from cortops.contracts.wallet import Wallet, new_private_key
@@ -28,7 +28,9 @@ CHAIN_ID = 31338
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 RICH_WEI = 10**24
-_FLAGS = ("--no-mining", "--accounts", "0", "--gas-price", "0", "--block-base-fee-per-gas", "0", "--silent")
+# Later hardforks keep every block's hash in a contract's storage (EIP-2935): 8,191 slots, which this chain pays for with every block.
+_HARDFORK = "cancun"
+_FLAGS = ("--no-mining", "--accounts", "0", "--gas-price", "0", "--block-base-fee-per-gas", "0", "--silent", "--hardfork", _HARDFORK)
 
 
 def wallet_of(label: str) -> Wallet:
@@ -67,8 +69,8 @@ class Chain:
         receipts = [await sender.confirm(tx, 5) for tx in hashes]
         return receipts[-1]
 
-    async def deploy(self, admin: str = "admin", oracle: str = "oracle") -> Network:
-        """The three contracts through the CREATE2 deployer, linked; `oracle` has the oracle role. May be called again."""
+    async def deploy(self, admin: str = "admin", oracle: str = "oracle", validator: str = "validator", pool: str = "pool") -> Network:
+        """All contracts through the CREATE2 deployer, linked; `oracle`, `validator` and `pool` have their roles. May be called again."""
         wallet = wallet_of(admin)
         codes = {name: encode_constructor(load(name), wallet.address) for name in NAMES}
         where = {name: create2.address(code) for name, code in codes.items()}
@@ -79,7 +81,13 @@ class Chain:
         network = Network(self.rpc, Addresses(**where))
         if calls:
             await self.do(admin, *calls)
-        await self.do(admin, *network.link(), network.grant_role(where["session_queue"], ORACLE_ROLE, wallet_of(oracle).address))
+        roles = (
+            ("session_queue", ORACLE_ROLE, oracle),
+            ("session_queue_validation", VALIDATOR_ROLE, validator),
+            ("node_pool", POOL_ROLE, pool),
+        )
+        granted = [network.grant_role(where[name], role, wallet_of(label).address) for name, role, label in roles]
+        await self.do(admin, *network.link(), *granted)
         return network
 
     @asynccontextmanager

@@ -3,7 +3,9 @@
 """
 @title Session
 @notice Sessions, who serves them, and the door through which tasks come in. Public names and selectors of SessionV2 (create, submit, addRouter ...).
-@dev A stand-in of cortops, not code of Cortensor's deployed contracts. Ids count from 1. Text of tasks stands only in events.
+@dev A stand-in of cortops, not code of Cortensor's deployed contracts. Ids count from 1. Text of tasks stands only in events. Public are
+     the argument lists of create and submit, the fields of a session and those of the events SessionCreated, TaskSubmitted and
+     NewNodeAssignedToSession; of all others only the names, and their arguments are ours.
 """
 
 import roles
@@ -22,6 +24,10 @@ exports: (
 interface NodeRegistry:
     def isNodeRegistered(node: address) -> bool: view
 
+interface NodePool:
+    def reserve(sessionId: uint256, minNumOfNodes: uint256, maxNumOfNodes: uint256) -> DynArray[address, NODES_MAX]: nonpayable
+    def release(sessionId: uint256, nodes: DynArray[address, NODES_MAX]): nonpayable
+
 interface SessionQueue:
     def enqueue(sessionId: uint256, data: String[TASK_BYTES_MAX]) -> uint256: nonpayable
 
@@ -37,6 +43,8 @@ PAGE_MAX: constant(uint256) = 10
 
 ACTIVE: constant(uint8) = 1
 INACTIVE: constant(uint8) = 2
+
+EPHEMERAL: constant(uint256) = 0  # assignmentType, as mode (our reading)
 
 struct SessionInfo:
     id: uint256
@@ -113,7 +121,25 @@ event DedicatedNodeRemoved:
     sessionId: indexed(uint256)
     node: indexed(address)
 
+# Nodes reserved from the ephemeral pool when the session was created.
+event NewNodeAssignedToSession:
+    sessionId: indexed(uint256)
+    addrs: DynArray[address, NODES_MAX]
+    count: uint256
+    assignmentType: uint256
+
+event NodeReleased:
+    sessionId: indexed(uint256)
+    node: indexed(address)
+
+# In the public ABI of the session too. Here the queue assigns, and only the queue tells of it: nobody hears it twice.
+event TaskAssigned:
+    sessionId: indexed(uint256)
+    taskId: indexed(uint256)
+    miners: DynArray[address, NODES_MAX]
+
 _registry: address
+_pool: address
 _queue: address
 _count: uint256
 _sessions: HashMap[uint256, SessionInfo]
@@ -153,6 +179,18 @@ def setNodeRegistryAddress(registry: address):
 
 @external
 @view
+def getNodePoolAddress() -> address:
+    return self._pool
+
+
+@external
+def setNodePoolAddress(pool: address):
+    roles._check(roles.DEFAULT_ADMIN_ROLE)
+    self._pool = pool
+
+
+@external
+@view
 def getSessionQueueAddress() -> address:
     return self._queue
 
@@ -180,17 +218,21 @@ def create(
     maxTaskExecutionCount: uint256,
 ) -> uint256:
     """
-    @notice Make a session; names are unique. variableAddress: the owner, zero for the caller (our reading).
+    @notice Make a session; names are unique. variableAddress: the owner, zero for the caller (our reading). reserveEphemeralNodes: take
+            min to max nodes out of the ephemeral pool, for as long as the session is active.
     """
     assert len(name) > 0, "no name"
     key: bytes32 = keccak256(name)
     assert self._id_of_name[key] == 0, "name taken"
-    assert not reserveEphemeralNodes, "no ephemeral pool"
+    assert not reserveEphemeralNodes or self._pool != empty(address), "no ephemeral pool"
     assert minNumOfNodes <= maxNumOfNodes, "min above max"
     self._count += 1
     sessionId: uint256 = self._count
     owner: address = variableAddress if variableAddress != empty(address) else msg.sender
     sid: bytes32 = keccak256(abi_encode(self, sessionId, name))
+    nodes: DynArray[address, NODES_MAX] = []
+    if reserveEphemeralNodes:
+        nodes = extcall NodePool(self._pool).reserve(sessionId, minNumOfNodes, maxNumOfNodes)
     self._id_of_name[key] = sessionId
     self._ids_of_owner[owner][self._count_of_owner[owner]] = sessionId
     self._count_of_owner[owner] += 1
@@ -203,7 +245,7 @@ def create(
         createdAt=block.timestamp,
         updatedAt=block.timestamp,
         owner=owner,
-        ephemeralNodes=[],
+        ephemeralNodes=nodes,
         dedicatedNodes=[],
         mode=mode,
         redundant=redundant,
@@ -217,7 +259,9 @@ def create(
         reservePeriod=reservePeriod,
         maxTaskExecutionCount=maxTaskExecutionCount,
     )
-    log SessionCreated(sessionId=sessionId, sid=sid, owner=owner, miners=[])
+    log SessionCreated(sessionId=sessionId, sid=sid, owner=owner, miners=nodes)
+    if len(nodes) > 0:
+        log NewNodeAssignedToSession(sessionId=sessionId, addrs=nodes, count=len(nodes), assignmentType=EPHEMERAL)
     return sessionId
 
 
@@ -236,7 +280,7 @@ def update(
     maxTaskExecutionCount: uint256,
 ):
     """
-    @notice Change all that may change; name and owner stay. (The public argument list is not known: ours.)
+    @notice Change all that may change; name and owner stay. Nodes that are reserved already stay reserved.
     """
     self._check_owner(sessionId)
     assert minNumOfNodes <= maxNumOfNodes, "min above max"
@@ -255,10 +299,19 @@ def update(
 
 @external
 def deactivateSession(sessionId: uint256):
+    """
+    @notice No more tasks; the nodes reserved for it are free to go.
+    """
     self._check_owner(sessionId)
     assert self._sessions[sessionId].state == ACTIVE, "session inactive"
     self._sessions[sessionId].state = INACTIVE
     self._sessions[sessionId].updatedAt = block.timestamp
+    nodes: DynArray[address, NODES_MAX] = self._sessions[sessionId].ephemeralNodes
+    if len(nodes) > 0:
+        self._sessions[sessionId].ephemeralNodes = []
+        extcall NodePool(self._pool).release(sessionId, nodes)
+        for node: address in nodes:
+            log NodeReleased(sessionId=sessionId, node=node)
     log SessionDeactivated(sessionId=sessionId)
 
 

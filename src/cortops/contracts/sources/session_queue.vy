@@ -4,7 +4,9 @@
 @title SessionQueue
 @notice The life of user tasks: queued, assigned, acked, precommitted, committed, ended. Public names and selectors of SessionQueueV2.
 @dev A stand-in of cortops, not code of Cortensor's deployed contracts. Of each session the last RING tasks stand in storage, as numbers
-     and hashes; all text, and everything older, stands in events. Task ids count from 1 in each session.
+     and hashes; all text, and everything older, stands in events. Task ids count from 1 in each session. Public are the argument lists
+     of ack, precommit, commit, assignTask, end2, getTaskResultState, verifyHash and getHash, the fields of a task and those of the
+     events TaskQueued, TaskAssigned and TaskEnded; of all others only the names, and their arguments are ours.
 """
 
 import roles
@@ -23,6 +25,9 @@ exports: (
 interface NodeRegistry:
     def isNodeRegistered(node: address) -> bool: view
 
+interface NodeStats:
+    def count(nodes: DynArray[address, MINERS_MAX], counter: uint256): nonpayable
+
 ORACLE_ROLE: public(constant(bytes32)) = keccak256("ORACLE_ROLE")
 
 RING: constant(uint256) = 64
@@ -31,7 +36,8 @@ TEXT_BYTES_MAX: constant(uint256) = 32768
 NOTE_BYTES_MAX: constant(uint256) = 4096
 PAGE_MAX: constant(uint256) = 16
 SESSIONS_MAX: constant(uint256) = 100
-U64: constant(uint256) = 2**64 - 1
+U32: constant(uint256) = 2**32 - 1
+U160: constant(uint256) = 2**160 - 1
 
 # Status of a task, and step of one miner in it; assigned is QUEUED with miners.
 QUEUED: constant(uint8) = 0
@@ -39,6 +45,13 @@ ACKED: constant(uint8) = 1
 PRECOMMITTED: constant(uint8) = 2
 COMMITTED: constant(uint8) = 3
 COMPLETED: constant(uint8) = 4
+
+# Counters of NodeStats.
+COUNT_ASSIGNED: constant(uint256) = 0
+COUNT_ACKED: constant(uint256) = 1
+COUNT_PRECOMMITTED: constant(uint256) = 2
+COUNT_COMMITTED: constant(uint256) = 3
+COUNT_ENDED: constant(uint256) = 4
 
 struct Task:
     id: uint256
@@ -53,15 +66,46 @@ struct Task:
     lastCommitAt: uint256
     finishedAt: uint256
 
+# Ours: what one miner has done in a task.
+struct TaskResult:
+    miner: address
+    state: uint8
+    hash: bytes32  # zero until it has precommitted
+    data: String[32]  # always empty: the text is in TaskCommitted
+    ackedAt: uint256
+    precommittedAt: uint256
+    committedAt: uint256
+
+# Ours: how many of the assigned miners have taken each step, and whether those who have not may still ack.
+struct TaskDecoration:
+    assigned: uint256
+    acked: uint256
+    precommitted: uint256
+    committed: uint256
+    ackClosed: bool
+
+# A task in storage, one word.
 struct Entry:
-    id: uint64
-    gid: uint64
-    status: uint8
-    acked: uint8  # how many miners have
-    precommitted: uint8
-    committed: uint8
+    id: uint256  # 32 bits, as the next
+    gid: uint256
+    createdAt: uint256
+    lastPrecommitAt: uint256
+    lastCommitAt: uint256
+    finishedAt: uint256
+    status: uint8  # 8 bits, as the next four
+    miners: uint256  # how many are assigned
+    acked: uint256  # how many of them have
+    precommitted: uint256
+    committed: uint256
     ended: bool
     ackClosed: bool
+
+# One miner's part in a task, one word.
+struct Part:
+    miner: address
+    ackedAt: uint256  # 32 bits, as the next two
+    precommittedAt: uint256
+    committedAt: uint256
 
 event TaskQueued:
     sessionId: indexed(uint256)
@@ -126,15 +170,14 @@ event TaskEnded:
 
 _registry: address
 _session: address
+_stats: address
 _gid: uint256
 _counts: HashMap[uint256, uint256]  # session -> tasks so far
-# Keys of the rings: session * RING + task % RING; of results: that key * MINERS_MAX + the miner's place. Words are packed: storage is
-# what a development chain pays for with every block.
+# Keys of the rings: session * RING + task % RING; of parts and hashes: that key * MINERS_MAX + the miner's place. Words are packed:
+# storage is what a development chain pays for with every block.
 _entries: HashMap[uint256, uint256]
-_times: HashMap[uint256, uint256]
-_miners: HashMap[uint256, DynArray[address, MINERS_MAX]]
+_parts: HashMap[uint256, uint256]
 _hashes: HashMap[uint256, bytes32]
-_stamps: HashMap[uint256, uint256]
 
 
 @deploy
@@ -178,6 +221,21 @@ def setSessionAddress(session: address):
     self._session = session
 
 
+@external
+@view
+def getNodeStatsAddress() -> address:
+    return self._stats
+
+
+@external
+def setNodeStatsAddress(stats: address):
+    """
+    @notice Zero: nothing is counted.
+    """
+    roles._check(roles.DEFAULT_ADMIN_ROLE)
+    self._stats = stats
+
+
 # --- from the session ---
 
 
@@ -194,11 +252,10 @@ def enqueue(sessionId: uint256, data: String[TEXT_BYTES_MAX]) -> uint256:
     self._counts[sessionId] = taskId
     self._gid += 1
     fresh: Entry = empty(Entry)
-    fresh.id = convert(taskId, uint64)
-    fresh.gid = convert(self._gid, uint64)
+    fresh.id = taskId
+    fresh.gid = self._gid
+    fresh.createdAt = block.timestamp
     self._keep(at, fresh)
-    self._times[at] = block.timestamp
-    self._miners[at] = []
     log TaskQueued(sessionId=sessionId, taskId=taskId, gid=self._gid, data=data)
     return taskId
 
@@ -210,16 +267,19 @@ def enqueue(sessionId: uint256, data: String[TEXT_BYTES_MAX]) -> uint256:
 def ack(sessionId: uint256, taskId: uint256):
     at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._open(at, taskId)
-    place: uint256 = self._place(at)
-    assert self._step(place) == QUEUED, "already acked"
+    place: uint256 = self._place(at, task)
+    part: Part = self._part(place)
+    assert self._step(part) == QUEUED, "already acked"
     assert not task.ackClosed, "too late to ack"
     task.acked += 1
-    if convert(task.acked, uint256) == len(self._miners[at]):
+    if task.acked == task.miners:
         task.ackClosed = True
         task.status = ACKED
-    self._stamps[place] = block.timestamp
+    part.ackedAt = block.timestamp
+    self._keep_part(place, part)
     log TaskAcked(sessionId=sessionId, taskId=taskId, miner=msg.sender)
     self._keep(at, task)
+    self._count([msg.sender], COUNT_ACKED)
 
 
 @external
@@ -229,18 +289,21 @@ def precommit(sessionId: uint256, taskId: uint256, hash: bytes32, data: String[N
     """
     at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._open(at, taskId)
-    place: uint256 = self._place(at)
-    step: uint8 = self._step(place)
+    place: uint256 = self._place(at, task)
+    part: Part = self._part(place)
+    step: uint8 = self._step(part)
     assert step != QUEUED, "not acked"
     assert step == ACKED, "already precommitted"
     assert task.status < PRECOMMITTED, "too late to precommit"
     assert hash != empty(bytes32), "no hash"
     task.precommitted += 1
+    task.lastPrecommitAt = block.timestamp
     self._hashes[place] = hash
-    self._stamps[place] |= block.timestamp << 64
-    self._stamp(at, 1)
+    part.precommittedAt = block.timestamp
+    self._keep_part(place, part)
     log TaskPrecommitted(sessionId=sessionId, taskId=taskId, miner=msg.sender, hash=hash, data=data)
     self._keep(at, self._all_precommitted(sessionId, taskId, task))
+    self._count([msg.sender], COUNT_PRECOMMITTED)
 
 
 @external
@@ -250,21 +313,24 @@ def commit(sessionId: uint256, taskId: uint256, data: String[TEXT_BYTES_MAX]):
     """
     at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._open(at, taskId)
-    place: uint256 = self._place(at)
-    step: uint8 = self._step(place)
+    place: uint256 = self._place(at, task)
+    part: Part = self._part(place)
+    step: uint8 = self._step(part)
     assert step != COMMITTED, "already committed"
     assert step == PRECOMMITTED, "not precommitted"
     assert task.status >= PRECOMMITTED, "others have not precommitted"
     assert task.status < COMMITTED, "too late to commit"
     assert keccak256(data) == self._hashes[place], "hash differs"
     task.committed += 1
-    self._stamps[place] |= block.timestamp << 128
-    self._stamp(at, 2)
+    task.lastCommitAt = block.timestamp
+    part.committedAt = block.timestamp
+    self._keep_part(place, part)
     log TaskCommitted(sessionId=sessionId, taskId=taskId, miner=msg.sender, data=data)
     if task.committed == task.precommitted:
         task.status = COMMITTED
         log TaskAllCommitted(sessionId=sessionId, taskId=taskId)
     self._keep(at, task)
+    self._count([msg.sender], COUNT_COMMITTED)
 
 
 # --- from the oracle ---
@@ -284,11 +350,12 @@ def assignTask(sessionId: uint256, taskId: uint256, miners: DynArray[address, MI
         assert staticcall NodeRegistry(self._registry).isNodeRegistered(miners[i]), "miner not registered"
         for j: uint256 in range(i, bound=MINERS_MAX):
             assert miners[j] != miners[i], "miner named twice"
-        self._stamps[at * MINERS_MAX + i] = 0
-        self._hashes[at * MINERS_MAX + i] = empty(bytes32)
-    self._miners[at] = miners
+        self._keep_part(at * MINERS_MAX + i, Part(miner=miners[i], ackedAt=0, precommittedAt=0, committedAt=0))
+    task.miners = len(miners)
+    self._keep(at, task)
     log TaskAssigned(sessionId=sessionId, taskId=taskId, miners=miners)
     log TaskModelChosen(sessionId=sessionId, taskId=taskId, modelIdentifier=modelIdentifier)
+    self._count(miners, COUNT_ASSIGNED)
 
 
 @external
@@ -391,8 +458,43 @@ def getTaskResultState(sessionId: uint256, taskId: uint256, miner: address) -> u
     @notice How far this miner has come: 0 assigned, 1 acked, 2 precommitted, 3 committed.
     """
     at: uint256 = self._at(sessionId, taskId)
+    return self._step(self._part(self._place_of(at, self._known(at, taskId), miner)))
+
+
+@external
+@view
+def getTaskResults(sessionId: uint256, taskId: uint256) -> DynArray[TaskResult, MINERS_MAX]:
+    """
+    @notice One for each assigned miner, in the order of assignment.
+    """
+    at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._known(at, taskId)
-    return self._step(self._place_of(at, miner))
+    results: DynArray[TaskResult, MINERS_MAX] = []
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        part: Part = self._part(at * MINERS_MAX + i)
+        results.append(TaskResult(
+            miner=part.miner,
+            state=self._step(part),
+            hash=self._hash(at * MINERS_MAX + i, part),
+            data="",
+            ackedAt=part.ackedAt,
+            precommittedAt=part.precommittedAt,
+            committedAt=part.committedAt,
+        ))
+    return results
+
+
+@external
+@view
+def getTaskDecoration(sessionId: uint256, taskId: uint256) -> TaskDecoration:
+    task: Entry = self._known(self._at(sessionId, taskId), taskId)
+    return TaskDecoration(
+        assigned=task.miners,
+        acked=task.acked,
+        precommitted=task.precommitted,
+        committed=task.committed,
+        ackClosed=task.ackClosed,
+    )
 
 
 @external
@@ -401,9 +503,9 @@ def getTaskResultHashes(sessionId: uint256, taskId: uint256) -> (DynArray[addres
     at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._known(at, taskId)
     hashes: DynArray[bytes32, MINERS_MAX] = []
-    for i: uint256 in range(len(self._miners[at]), bound=MINERS_MAX):
-        hashes.append(self._hashes[at * MINERS_MAX + i])
-    return self._miners[at], hashes
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        hashes.append(self._hash(at * MINERS_MAX + i, self._part(at * MINERS_MAX + i)))
+    return self._assigned(at, task), hashes
 
 
 @external
@@ -415,13 +517,13 @@ def getAllTaskResultAckedTimestamps(sessionId: uint256, taskId: uint256) -> DynA
 @external
 @view
 def getAllTaskResultPrecommitTimestamps(sessionId: uint256, taskId: uint256) -> DynArray[uint256, MINERS_MAX]:
-    return self._timestamps(sessionId, taskId, 64)
+    return self._timestamps(sessionId, taskId, 1)
 
 
 @external
 @view
 def getAllTaskResultCommitTimestamps(sessionId: uint256, taskId: uint256) -> DynArray[uint256, MINERS_MAX]:
-    return self._timestamps(sessionId, taskId, 128)
+    return self._timestamps(sessionId, taskId, 2)
 
 
 @external
@@ -459,28 +561,57 @@ def _at(sessionId: uint256, taskId: uint256) -> uint256:
 def _entry(at: uint256) -> Entry:
     packed: uint256 = self._entries[at]
     return Entry(
-        id=convert(packed & U64, uint64),
-        gid=convert((packed >> 64) & U64, uint64),
-        status=convert((packed >> 128) & 255, uint8),
-        acked=convert((packed >> 136) & 255, uint8),
-        precommitted=convert((packed >> 144) & 255, uint8),
-        committed=convert((packed >> 152) & 255, uint8),
-        ended=(packed >> 160) & 1 == 1,
-        ackClosed=(packed >> 161) & 1 == 1,
+        id=packed & U32,
+        gid=(packed >> 32) & U32,
+        createdAt=(packed >> 64) & U32,
+        lastPrecommitAt=(packed >> 96) & U32,
+        lastCommitAt=(packed >> 128) & U32,
+        finishedAt=(packed >> 160) & U32,
+        status=convert((packed >> 192) & 255, uint8),
+        miners=(packed >> 200) & 255,
+        acked=(packed >> 208) & 255,
+        precommitted=(packed >> 216) & 255,
+        committed=(packed >> 224) & 255,
+        ended=(packed >> 232) & 1 == 1,
+        ackClosed=(packed >> 233) & 1 == 1,
     )
 
 
 @internal
 def _keep(at: uint256, entry: Entry):
     self._entries[at] = (
-        convert(entry.id, uint256)
-        | (convert(entry.gid, uint256) << 64)
-        | (convert(entry.status, uint256) << 128)
-        | (convert(entry.acked, uint256) << 136)
-        | (convert(entry.precommitted, uint256) << 144)
-        | (convert(entry.committed, uint256) << 152)
-        | (convert(entry.ended, uint256) << 160)
-        | (convert(entry.ackClosed, uint256) << 161)
+        entry.id
+        | (entry.gid << 32)
+        | (entry.createdAt << 64)
+        | (entry.lastPrecommitAt << 96)
+        | (entry.lastCommitAt << 128)
+        | (entry.finishedAt << 160)
+        | (convert(entry.status, uint256) << 192)
+        | (entry.miners << 200)
+        | (entry.acked << 208)
+        | (entry.precommitted << 216)
+        | (entry.committed << 224)
+        | (convert(entry.ended, uint256) << 232)
+        | (convert(entry.ackClosed, uint256) << 233)
+    )
+
+
+@internal
+@view
+def _part(place: uint256) -> Part:
+    packed: uint256 = self._parts[place]
+    return Part(
+        miner=convert(convert(packed & U160, uint160), address),
+        ackedAt=(packed >> 160) & U32,
+        precommittedAt=(packed >> 192) & U32,
+        committedAt=packed >> 224,
+    )
+
+
+@internal
+def _keep_part(place: uint256, part: Part):
+    self._parts[place] = (
+        convert(part.miner, uint256) | (part.ackedAt << 160) | (part.precommittedAt << 192) | (part.committedAt << 224)
     )
 
 
@@ -488,7 +619,7 @@ def _keep(at: uint256, entry: Entry):
 @view
 def _known(at: uint256, taskId: uint256) -> Entry:
     entry: Entry = self._entry(at)
-    assert taskId != 0 and convert(entry.id, uint256) == taskId, "no such task"
+    assert taskId != 0 and entry.id == taskId, "no such task"
     return entry
 
 
@@ -502,41 +633,54 @@ def _open(at: uint256, taskId: uint256) -> Entry:
 
 @internal
 @view
-def _place(at: uint256) -> uint256:
+def _place(at: uint256, task: Entry) -> uint256:
     assert staticcall NodeRegistry(self._registry).isNodeRegistered(msg.sender), "not registered"
-    return self._place_of(at, msg.sender)
+    return self._place_of(at, task, msg.sender)
 
 
 @internal
 @view
-def _place_of(at: uint256, miner: address) -> uint256:
-    miners: DynArray[address, MINERS_MAX] = self._miners[at]
-    for i: uint256 in range(len(miners), bound=MINERS_MAX):
-        if miners[i] == miner:
+def _place_of(at: uint256, task: Entry, miner: address) -> uint256:
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        if self._parts[at * MINERS_MAX + i] & U160 == convert(miner, uint256):
             return at * MINERS_MAX + i
     raise "not assigned"
 
 
 @internal
 @view
-def _step(place: uint256) -> uint8:
-    stamps: uint256 = self._stamps[place]
-    if stamps >> 128 != 0:
+def _assigned(at: uint256, task: Entry) -> DynArray[address, MINERS_MAX]:
+    miners: DynArray[address, MINERS_MAX] = []
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        miners.append(self._part(at * MINERS_MAX + i).miner)
+    return miners
+
+
+@internal
+@pure
+def _step(part: Part) -> uint8:
+    if part.committedAt != 0:
         return COMMITTED
-    if stamps >> 64 != 0:
+    if part.precommittedAt != 0:
         return PRECOMMITTED
-    if stamps != 0:
+    if part.ackedAt != 0:
         return ACKED
     return QUEUED
 
 
 @internal
-def _stamp(at: uint256, which: uint256):
+@view
+def _hash(place: uint256, part: Part) -> bytes32:
     """
-    @notice The present as the task's time number `which`: 0 created, 1 last precommit, 2 last commit, 3 finished.
+    @notice What stood there before, of an older task, is not told.
     """
-    bits: uint256 = 64 * which
-    self._times[at] = (self._times[at] & ~(U64 << bits)) | (block.timestamp << bits)
+    return self._hashes[place] if part.precommittedAt != 0 else empty(bytes32)
+
+
+@internal
+def _count(miners: DynArray[address, MINERS_MAX], counter: uint256):
+    if self._stats != empty(address):
+        extcall NodeStats(self._stats).count(miners, counter)
 
 
 @internal
@@ -556,41 +700,46 @@ def _end(sessionId: uint256, taskId: uint256, force: bool):
     assert force or task.status == COMMITTED, "not committed"
     task.status = COMPLETED
     task.ended = True
-    self._stamp(at, 3)
+    task.finishedAt = block.timestamp
     done: DynArray[address, MINERS_MAX] = []
-    for i: uint256 in range(len(self._miners[at]), bound=MINERS_MAX):
-        if self._step(at * MINERS_MAX + i) == COMMITTED:
-            done.append(self._miners[at][i])
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        part: Part = self._part(at * MINERS_MAX + i)
+        if part.committedAt != 0:
+            done.append(part.miner)
     log TaskEnded(sessionId=sessionId, taskId=taskId, miners=done)
     self._keep(at, task)
+    if task.miners > 0:
+        self._count(self._assigned(at, task), COUNT_ENDED)
 
 
 @internal
 @view
 def _task(sessionId: uint256, at: uint256, taskId: uint256) -> Task:
     task: Entry = self._known(at, taskId)
-    times: uint256 = self._times[at]
     return Task(
         id=taskId,
-        gid=convert(task.gid, uint256),
+        gid=task.gid,
         sessionId=sessionId,
         data="",
-        assignedMiners=self._miners[at],
+        assignedMiners=self._assigned(at, task),
         ended=task.ended,
         status=task.status,
-        createdAt=times & U64,
-        lastPrecommitAt=(times >> 64) & U64,
-        lastCommitAt=(times >> 128) & U64,
-        finishedAt=(times >> 192) & U64,
+        createdAt=task.createdAt,
+        lastPrecommitAt=task.lastPrecommitAt,
+        lastCommitAt=task.lastCommitAt,
+        finishedAt=task.finishedAt,
     )
 
 
 @internal
 @view
-def _timestamps(sessionId: uint256, taskId: uint256, bits: uint256) -> DynArray[uint256, MINERS_MAX]:
+def _timestamps(sessionId: uint256, taskId: uint256, which: uint256) -> DynArray[uint256, MINERS_MAX]:
+    """
+    @notice which: 0 acked, 1 precommitted, 2 committed.
+    """
     at: uint256 = self._at(sessionId, taskId)
     task: Entry = self._known(at, taskId)
     times: DynArray[uint256, MINERS_MAX] = []
-    for i: uint256 in range(len(self._miners[at]), bound=MINERS_MAX):
-        times.append((self._stamps[at * MINERS_MAX + i] >> bits) & U64)
+    for i: uint256 in range(task.miners, bound=MINERS_MAX):
+        times.append((self._parts[at * MINERS_MAX + i] >> (160 + 32 * which)) & U32)
     return times
