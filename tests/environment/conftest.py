@@ -1,4 +1,4 @@
-"""What the tests of the environment share: the example file, and a way to load what must be right."""
+"""What the tests of the environment share: the small example, the whole one, and a way to load what must be right."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cortops.environment.declared import Environment
-from cortops.environment.load import load
+from cortops.environment.load import load, load_file
 from cortops.environment.reason import Invalid
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "local.yaml"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLE = EXAMPLES / "small.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,10 @@ def loaded() -> Callable[[str], Environment]:
 @pytest.fixture
 def example(example_text: str, loaded: Callable[[str], Environment]) -> Environment:
     return loaded(example_text)
+
+
+@pytest.fixture
+def whole() -> Environment:
+    result = load_file(EXAMPLES / "local.yaml")
+    assert not isinstance(result, Invalid), result.text
+    return result

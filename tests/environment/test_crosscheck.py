@@ -12,7 +12,7 @@ def oracle(**changes: object) -> OracleNode:
 
 
 def network(**changes: object) -> Network:
-    contracts = {"node-registry": "deploy", "session": "deploy", "session-queue": "deploy"}
+    contracts = {"runtime": "deploy"}
     return Network.model_validate({"chain_id": 1, "rpc": {"url": "https://rpc.lab.example"}, "contracts": contracts, **changes})
 
 

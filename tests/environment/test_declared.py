@@ -26,7 +26,7 @@ def line_of(text: str, beginning: str) -> int:
         ("network.sessions.1.routers", "1: {name"),
         ("nodes.miner-1.wallet.secret", "miner-1:"),  # a default: where it would stand
         ("network.deployer", "network:"),
-        ("nowhere", "# A whole network"),
+        ("nowhere", "# One of each"),
     ],
 )
 def test_each_declared_thing_keeps_its_line(example: Environment, example_text: str, path: str, beginning: str) -> None:
@@ -72,5 +72,5 @@ def test_a_port_that_is_none_is_refused_with_its_place(example: Environment, bas
 
 
 def test_the_salt_is_the_environment_unless_declared(example: Environment, example_text: str, loaded: Callable[[str], Environment]) -> None:
-    assert example.salt == "local"
-    assert loaded(example_text.replace("session-queue: deploy", "session-queue: deploy, salt: second")).salt == "second"
+    assert example.salt == "small"
+    assert loaded(example_text.replace("runtime: deploy", "runtime: deploy, salt: second")).salt == "second"

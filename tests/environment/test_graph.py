@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 from cortops.environment.declared import Environment
 from cortops.environment.graph import KINDS, declared_at, depends_on, entities
 from cortops.words.entity import Entity
 
-CONTRACTS = ["contract/node-registry", "contract/session", "contract/session-queue"]
+CONTRACTS = [
+    "contract/runtime",
+    "contract/node-registry",
+    "contract/node-pool",
+    "contract/node-stats",
+    "contract/session",
+    "contract/session-queue",
+    "contract/session-queue-validation",
+]
 
 
 def edges(env: Environment) -> dict[str, list[str]]:
@@ -27,16 +36,28 @@ def test_the_example_as_a_graph(example: Environment) -> None:
         "session/1": ["miner/miner-1", "oracle/oracle-1", *CONTRACTS],
         "router/router-1": ["session/1", *CONTRACTS, "rpc/chain-1", "host/here"],
         "pool/smollm2": ["router/router-1"],
-        "gateway/gateway": ["pool/smollm2", "host/here"],
-        "proxy/gateway.localhost": ["gateway/gateway", "host/here"],
+        "gateway/gateway-1": ["pool/smollm2", "host/here"],
+        "dns/gateway.localhost": ["host/here"],
+        "proxy/gateway.localhost": ["dns/gateway.localhost", "gateway/gateway-1", "host/here"],
     }
 
 
-def test_every_edge_leads_to_an_entity_of_an_earlier_kind(example: Environment) -> None:
-    graph = depends_on(example)
-    assert set(graph) == set(entities(example))
+def test_what_the_whole_example_adds(whole: Environment) -> None:
+    graph = edges(whole)
+    assert graph["session/2"][:5] == ["miner/miner-1", "miner/miner-2", "miner/miner-3", "oracle/oracle-1", "validator/validator-1"]
+    assert graph["pool/smollm2"] == ["router/router-1", "router/router-2"]
+    assert graph["proxy/gateway.localhost"] == ["dns/gateway.localhost", "gateway/gateway-1", "gateway/gateway-2", "host/here"]
+    assert graph["proxy/router.localhost"] == ["dns/router.localhost", "pool/smollm2", "host/here"]
+    assert graph["proxy/rpc.localhost"] == ["dns/rpc.localhost", "rpc/chain-1", "host/here"]
+    assert graph["proxy/console.localhost"] == ["dns/console.localhost", "monitor/watch", "host/here"]
+    assert graph["monitor/watch"] == ["host/here"]
+
+
+def test_every_edge_leads_to_an_entity_of_an_earlier_kind(whole: Environment) -> None:
+    graph = depends_on(whole)
+    assert set(graph) == set(entities(whole))
     assert all(need in graph and KINDS.index(need.kind) < KINDS.index(entity.kind) for entity, needs in graph.items() for need in needs)
-    assert list(TopologicalSorter(graph).static_order())[-1] == Entity("proxy", "gateway.localhost")
+    assert list(TopologicalSorter(graph).static_order())[-1].kind == "proxy"
 
 
 def test_what_is_only_a_url_is_an_entity_without_host(example_text: str, loaded: Callable[[str], Environment]) -> None:
@@ -50,7 +71,8 @@ def test_what_is_only_a_url_is_an_entity_without_host(example_text: str, loaded:
     assert declared_at(env, Entity("rpc", "rpc")) == env.position("network.rpc")
 
 
-def test_every_entity_knows_its_line(example: Environment, example_text: str) -> None:
-    lines = example_text.splitlines()
-    for entity in entities(example):
-        assert (entity.name if entity.kind != "gateway" else "gateway:") in lines[declared_at(example, entity).line - 1]
+def test_every_entity_knows_its_line(whole: Environment) -> None:
+    lines = Path(whole.file).read_text().splitlines()
+    for entity in entities(whole):
+        word = {"gateway": "gateway:", "monitor": "monitor:"}.get(entity.kind, entity.name)
+        assert ("contracts:" if entity.kind == "contract" else word) in lines[declared_at(whole, entity).line - 1]

@@ -16,6 +16,7 @@ from cortops.environment.model import ChainNode, MinerNode, OracleNode, RouterNo
 from cortops.environment.reason import REASONS_PER_PLACE_MAX, Invalid, Reason
 from cortops.words.errors import BadInput, EnvironmentInvalid
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CASES = sorted((Path(__file__).parent / "cases").glob("*.case"))
 
 
@@ -32,7 +33,7 @@ def test_there_are_cases() -> None:
 
 
 def test_the_example_is_what_it_says(example: Environment) -> None:
-    assert (example.name, example.network.chain_id, example.network.development) == ("local", 31338, True)
+    assert (example.name, example.network.chain_id, example.network.development) == ("small", 31338, True)
     assert [(name, node.role, node.port) for name, node in example.nodes.items()] == [
         ("chain-1", "chain", 8545),
         ("engine-1", "engine", 8090),
@@ -44,6 +45,13 @@ def test_the_example_is_what_it_says(example: Environment) -> None:
     assert example.gateway is not None
     assert example.gateway.models["smollm2"].pool == "smollm2"
     assert example.pools["smollm2"].health.path == "/api/v1/status"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_named_after_its_file(path: Path) -> None:
+    result = load_file(path)
+    assert not isinstance(result, Invalid), result.text
+    assert result.name == path.stem
 
 
 def test_secrets_are_named_after_their_node(example: Environment) -> None:

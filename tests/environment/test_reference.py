@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cortops.environment.explain import known_keys
-from cortops.environment.model import NODE_ROLES, Artifact, Contracts, Gateway, Network, Pool, Route, Session
+from cortops.environment.model import NODE_ROLES, Contracts, Gateway, Network, Pool, Route, Session
 from cortops.environment.reference import page
+from cortops.environment.release import Artifact
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "environment-file.md"
 

@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from cortops.environment.declared import Declared, PortUse, declared_owner, port_uses
-from cortops.environment.model import NODE_ROLES, ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
+from cortops.environment.model import (
+    NODE_ROLES,
+    ChainNode,
+    EngineNode,
+    MinerNode,
+    Monitor,
+    OracleNode,
+    RouterNode,
+    ValidatorNode,
+    WalletNode,
+)
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable
 
 FINDINGS_MAX = 200  # of one check; a file with more is not read by people
@@ -57,6 +67,8 @@ def hosts_exist(declared: Declared) -> Iterator[Finding]:
     if declared.gateway is not None:
         uses.append((("gateway", "on"), declared.gateway.on))
     uses += [(("proxy", hostname, "on"), route.on) for hostname, route in declared.proxy.items()]
+    if declared.monitor is not None:
+        uses.append((("monitor", "on"), declared.monitor.on))
     for path, name in uses:
         yield from _exists(declared, path, "hosts", name, "host")
 
@@ -64,8 +76,10 @@ def hosts_exist(declared: Declared) -> Iterator[Finding]:
 def releases_exist(declared: Declared) -> Iterator[Finding]:
     """Whatever is started from a release names a declared one."""
     for name, node in declared.nodes.items():
-        if isinstance(node, ChainNode | EngineNode):
+        if isinstance(node, ChainNode | EngineNode | ValidatorNode):
             yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
+        if isinstance(node, ValidatorNode):
+            yield from _exists(declared, ("nodes", name, "tokenizer"), "releases", node.tokenizer, "release")
 
 
 def releases_can_be_used(declared: Declared) -> Iterator[Finding]:
@@ -173,6 +187,25 @@ def sessions_can_be_served(declared: Declared) -> Iterator[Finding]:
         yield Finding(("network", "sessions"), "has sessions and no oracle to assign their tasks", "Add a node of role oracle.")
 
 
+def sessions_can_be_validated(declared: Declared) -> Iterator[Finding]:
+    """Validators compare answers: they need to be there, and at least two answers."""
+    if declared.network is None:
+        return
+    validators = sum(isinstance(node, ValidatorNode) for node in declared.nodes.values())
+    for sid, session in declared.network.sessions.items():
+        path: Path = ("network", "sessions", str(sid), "validators")
+        if session.validators > validators and declared.has_all("nodes"):
+            yield Finding(
+                path, f"is {session.validators}, with {validators} node(s) of role validator", "Add nodes of role validator, or lower it."
+            )
+        if session.validators and session.redundancy == 1:
+            yield Finding(
+                path,
+                f"is {session.validators}, with one answer to each task",
+                "Set redundancy to 2 or more: one answer has none to compare with.",
+            )
+
+
 def _miner_fits(declared: Declared, path: Path, miner: MinerNode, name: str, model: str, routers: Iterable[str]) -> Iterator[Finding]:
     engine = declared.nodes.get(miner.engine.node or "")
     served = engine.model if isinstance(engine, EngineNode) else miner.engine.model
@@ -215,7 +248,7 @@ def wallets_are_used_once(declared: Declared) -> Iterator[Finding]:
     if declared.network is not None:
         owners[declared.network.deployer.secret] = ("the deployer", declared.line("network", "deployer"))
     for name, node in declared.nodes.items():
-        if isinstance(node, RouterNode | MinerNode | OracleNode):
+        if isinstance(node, WalletNode):
             first, line = owners.setdefault(node.wallet.secret, (name, declared.line("nodes", name, "wallet")))
             if first != name:
                 what = f"is also the wallet of {first} (line {line})"
@@ -228,7 +261,7 @@ def timeouts_do_not_cut(declared: Declared) -> Iterator[Finding]:
         return
     limit = declared.gateway.request_timeout_s
     for hostname, route in declared.proxy.items():
-        if route.read_timeout_s < limit:
+        if route.to == "gateway" and route.read_timeout_s < limit:
             what = f"{route.read_timeout_s} is below the gateway's request limit of {limit}"
             yield Finding(("proxy", hostname, "read_timeout_s"), what, f"Long answers would be cut: set at least {limit}.")
     for name, node in declared.nodes.items():
@@ -239,11 +272,18 @@ def timeouts_do_not_cut(declared: Declared) -> Iterator[Finding]:
             return
 
 
-def proxy_leads_to_a_gateway(declared: Declared) -> Iterator[Finding]:
-    """A public hostname leads somewhere."""
+def proxy_leads_somewhere(declared: Declared) -> Iterator[Finding]:
+    """What a public hostname leads to is declared, and ours."""
     for hostname, route in declared.proxy.items():
-        if declared.gateway is None and "gateway" not in declared.incomplete:
-            yield Finding(("proxy", hostname, "to"), f"names {route.to}, which is not declared", "Add the section gateway.")
+        path: Path = ("proxy", hostname, "to")
+        if route.to == "gateway" and declared.gateway is None and "gateway" not in declared.incomplete:
+            yield Finding(path, "names gateway, which is not declared", "Add the section gateway.")
+        if route.to == "console" and declared.monitor is None and "monitor" not in declared.incomplete:
+            yield Finding(path, "names console, and nothing here shows one", "Add the section monitor.")
+        if route.to == "rpc" and declared.network is not None and declared.network.rpc.node is None:
+            yield Finding(path, "names rpc, which is a url of others", "Drop this hostname: that address is not ours to serve.")
+        if route.pool is not None:
+            yield from _exists(declared, path, "pools", route.pool, "pool")
 
 
 def services_have_owners(declared: Declared) -> Iterator[Finding]:
@@ -252,13 +292,15 @@ def services_have_owners(declared: Declared) -> Iterator[Finding]:
     services += [(hostname, "proxy", route.owner) for hostname, route in declared.proxy.items()]
     if declared.gateway is not None:
         services.append(("gateway", "gateway", declared.gateway.owner))
+    if declared.monitor is not None:
+        services.append((Monitor.NAME, "monitor", declared.monitor.owner))
     if "owners" not in declared.incomplete:
         orphans = [name for name, kind, owner in services if not owner and not declared_owner(declared.owners, name, kind)]
         if orphans:
             yield Finding(
                 ("owners", "default"), f"is missing, and nobody owns {list_of(orphans, limit=4)}", "Add owners: {default: you@example}."
             )
-    known = ["default", "gateway", "proxy", *NODE_ROLES, *(name for name, _, _ in services)]
+    known = ["default", "gateway", "proxy", "monitor", *NODE_ROLES, *(name for name, _, _ in services)]
     for key in declared.owners:
         if key not in known and declared.has_all("nodes"):
             yield Finding(
@@ -311,10 +353,11 @@ CHECKS: tuple[Check, ...] = (
     node_references_lead_to_the_right_role,
     router_sessions_exist,
     sessions_can_be_served,
+    sessions_can_be_validated,
     models_have_pools,
     ports_are_free,
     wallets_are_used_once,
     timeouts_do_not_cut,
-    proxy_leads_to_a_gateway,
+    proxy_leads_somewhere,
     services_have_owners,
 )

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from cortops.environment.model import ChainNode, Gateway, Host, Network, Node, Pool, Release, Route, RouterNode
+from cortops.environment.model import ChainNode, Gateway, Host, Monitor, Network, Node, Pool, Route, RouterNode
 from cortops.environment.reason import Path, Position
+from cortops.environment.release import Release
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
 
@@ -66,6 +67,7 @@ class Declared:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     gateway: Gateway | None = None
     proxy: Mapping[str, Route] = field(default_factory=dict)
+    monitor: Monitor | None = None
     written: Mapping[str, frozenset[str]] = field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places)
@@ -85,7 +87,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One environment, whole and checked: what deployment, traffic, checks and alerts are derived from."""
+    """One environment, whole and checked: what deployment, traffic, checks and alerts are derived from.
+
+    text: the file as it was read. port_base: what has been added to every port of this machine since.
+    """
 
     name: str
     file: str
@@ -97,6 +102,9 @@ class Environment:
     pools: Mapping[str, Pool]
     gateway: Gateway | None
     proxy: Mapping[str, Route]
+    monitor: Monitor | None
+    text: str = field(repr=False, compare=False)
+    port_base: int = field(default=0, compare=False)
     places: Places = field(default_factory=Places, repr=False, compare=False)
 
     @property
@@ -120,7 +128,9 @@ class Environment:
             own = self.nodes[entity.name].owner
         elif entity.kind == "gateway" and self.gateway:
             own = self.gateway.owner
-        elif entity.kind == "proxy" and entity.name in self.proxy:
+        elif entity.kind == "monitor" and self.monitor:
+            own = self.monitor.owner
+        elif entity.kind in ("proxy", "dns") and entity.name in self.proxy:
             own = self.proxy[entity.name].owner
         return own or declared_owner(self.owners, entity.name, entity.kind)
 
@@ -146,9 +156,12 @@ def port_uses(declared: Declared | Environment) -> Iterator[PortUse]:
         for key in _port_keys(node):
             yield PortUse(node.host, getattr(node, key), ("nodes", name, key))
     if declared.gateway is not None:
-        yield PortUse(declared.gateway.on, declared.gateway.port, ("gateway", "port"))
+        for port in declared.gateway.ports().values():
+            yield PortUse(declared.gateway.on, port, ("gateway", "port"))
     for hostname, route in declared.proxy.items():
         yield PortUse(route.on, route.port, ("proxy", hostname, "port"), shared=True)
+    if declared.monitor is not None:
+        yield PortUse(declared.monitor.on, declared.monitor.port, ("monitor", "port"))
 
 
 def _port_keys(node: Node) -> tuple[str, ...]:
@@ -176,4 +189,6 @@ def shift_ports(env: Environment, base: int) -> Environment:
         nodes={name: shifted(node, node.host, *_port_keys(node)) for name, node in env.nodes.items()},
         gateway=shifted(env.gateway, env.gateway.on, "port") if env.gateway else None,
         proxy={hostname: shifted(route, route.on, "port") for hostname, route in env.proxy.items()},
+        monitor=shifted(env.monitor, env.monitor.on, "port") if env.monitor else None,
+        port_base=env.port_base + base,
     )

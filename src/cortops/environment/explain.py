@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from cortops.environment.model import Secret
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, nearest, printable, quoted
+from cortops.environment.section import Secret
 
 _WANTED = {
     "int_parsing": "a whole number",

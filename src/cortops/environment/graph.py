@@ -5,12 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import ChainNode, Engine, EngineNode, Gateway, MinerNode, Node, OracleNode, RouterNode
+from cortops.environment.model import (
+    ChainNode,
+    Engine,
+    EngineNode,
+    MinerNode,
+    Monitor,
+    Node,
+    OracleNode,
+    RouterNode,
+    ValidatorNode,
+)
 from cortops.environment.reason import Path, Position
 from cortops.words.entity import Entity
 
 # From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one.
-KINDS = ("host", "rpc", "contract", "engine", "miner", "oracle", "session", "router", "pool", "gateway", "proxy")
+KINDS = (
+    "host",
+    "rpc",
+    "contract",
+    "engine",
+    "miner",
+    "oracle",
+    "validator",
+    "session",
+    "router",
+    "pool",
+    "gateway",
+    "monitor",
+    "dns",
+    "proxy",
+)
 
 EXTERNAL_RPC = "rpc"  # the name of an RPC that is only a URL
 _ROLE_KINDS: Mapping[type[Node], str] = {
@@ -19,6 +44,7 @@ _ROLE_KINDS: Mapping[type[Node], str] = {
     RouterNode: "router",
     MinerNode: "miner",
     OracleNode: "oracle",
+    ValidatorNode: "validator",
 }
 
 
@@ -55,6 +81,11 @@ def engine_entity(engine: Engine) -> Entity:
     return Entity("engine", engine.node or (engine.url or "").split("//", 1)[-1].split("/", 1)[0])
 
 
+def gateway_entities(env: Environment) -> tuple[Entity, ...]:
+    """One for each process of the gateway, in order."""
+    return tuple(Entity("gateway", name) for name in env.gateway.ports()) if env.gateway else ()
+
+
 def _declared(env: Environment) -> Iterator[Entity]:
     yield from (Entity("host", name) for name in env.hosts)
     if env.network.rpc.node is None:
@@ -64,8 +95,10 @@ def _declared(env: Environment) -> Iterator[Entity]:
     yield from (node_entity(name, node) for name, node in env.nodes.items())
     yield from (Entity("session", str(sid)) for sid in env.network.sessions)
     yield from (Entity("pool", name) for name in env.pools)
-    if env.gateway is not None:
-        yield Entity("gateway", Gateway.NAME)
+    yield from gateway_entities(env)
+    if env.monitor is not None:
+        yield Entity("monitor", Monitor.NAME)
+    yield from (Entity("dns", hostname) for hostname in env.proxy)
     yield from (Entity("proxy", hostname) for hostname in env.proxy)
 
 
@@ -79,9 +112,12 @@ def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
     elif entity.kind == "gateway" and env.gateway is not None:
         yield from (Entity("pool", target.pool) for target in env.gateway.models.values())
         yield Entity("host", env.gateway.on)
-    elif entity.kind == "proxy":
-        yield Entity(env.proxy[entity.name].to, Gateway.NAME)
+    elif entity.kind == "monitor" and env.monitor is not None:
+        yield Entity("host", env.monitor.on)
+    elif entity.kind == "dns":
         yield Entity("host", env.proxy[entity.name].on)
+    elif entity.kind == "proxy":
+        yield from _proxy_needs(env, entity.name)
     elif entity.name in env.nodes and entity.kind == _ROLE_KINDS[type(env.nodes[entity.name])]:
         yield from _node_needs(env, env.nodes[entity.name])
 
@@ -90,7 +126,24 @@ def _session_needs(env: Environment, sid: int) -> Iterator[Entity]:
     """Its miners answer, an oracle assigns and ends its tasks, the contracts record them."""
     yield from (Entity("miner", name) for name in env.network.sessions[sid].nodes)
     yield from (Entity("oracle", name) for name, _ in env.nodes_of(OracleNode))
+    if env.network.sessions[sid].validators:
+        yield from (Entity("validator", name) for name, _ in env.nodes_of(ValidatorNode))
     yield from (Entity("contract", name) for name in env.network.contracts.places())
+
+
+def _proxy_needs(env: Environment, hostname: str) -> Iterator[Entity]:
+    """Its name, what it leads to, and the host of its nginx."""
+    route = env.proxy[hostname]
+    yield Entity("dns", hostname)
+    if route.to == "gateway":
+        yield from gateway_entities(env)
+    elif route.to == "console":
+        yield Entity("monitor", Monitor.NAME)
+    elif route.to == "rpc":
+        yield rpc_entity(env)
+    elif route.pool is not None:
+        yield Entity("pool", route.pool)
+    yield Entity("host", route.on)
 
 
 def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
@@ -98,7 +151,7 @@ def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
         yield engine_entity(node.engine)
     if isinstance(node, RouterNode):
         yield from (Entity("session", str(sid)) for ids in node.sessions.values() for sid in ids)
-    if isinstance(node, MinerNode | RouterNode | OracleNode):
+    if isinstance(node, MinerNode | RouterNode | OracleNode | ValidatorNode):
         yield from (Entity("contract", name) for name in env.network.contracts.places())
         yield rpc_entity(env)
     yield Entity("host", node.host)
@@ -116,6 +169,7 @@ def _path(env: Environment, entity: Entity) -> Path:
         "session": ("network", "sessions"),
         "pool": ("pools",),
         "proxy": ("proxy",),
+        "dns": ("proxy",),
     }
     if entity.kind in sections:
         return (*sections[entity.kind], entity.name)

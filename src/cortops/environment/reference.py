@@ -13,21 +13,21 @@ from pydantic.fields import FieldInfo
 
 from cortops.environment.model import (
     NODE_ROLES,
-    Artifact,
     Contracts,
     Engine,
     Gateway,
     GatewayModel,
     Host,
+    Monitor,
     Network,
     Pool,
     PoolHealth,
-    Release,
     Route,
     Rpc,
-    Secret,
     Session,
 )
+from cortops.environment.release import Artifact, Release
+from cortops.environment.section import Secret
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("hosts.NAME", (Host,)),
@@ -37,6 +37,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("pools.NAME", (Pool, PoolHealth)),
     ("gateway", (Gateway, GatewayModel)),
     ("proxy.HOSTNAME", (Route,)),
+    ("monitor", (Monitor,)),
     ("references", (Engine, Secret)),
 )
 _DEFAULTS_BY_NODE = {"wallet": "`{secret: NODE/key}`", "api_key": "`{secret: NODE/api-key}`"}
@@ -51,7 +52,7 @@ One YAML file declares an environment. `examples/local.yaml` is a whole one. Thi
 | `format` | Always `1`. |
 | `environment` | Name of the environment: a to z, 0 to 9 and `-`, at most 31 characters. |
 | `owners` | Whom to ask, by `default`, by kind (`router`), or by name (`router-1`); the most exact one wins. |
-| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy` | Below. |
+| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy`, `monitor` | Below. |
 
 Names of hosts, releases, nodes and pools follow the same rule as the environment's.
 At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from cortops.environment.load import REQUIRED
-from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Network, Pool, Release, Route
+from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Pool, Route
+from cortops.environment.release import Release
 
 NAME = r"[a-z0-9][a-z0-9-]{0,30}"
 RANGED_NAME = r"^(?=[a-z0-9\[])[a-z0-9-]*(\[[0-9]{1,6}-[0-9]{1,6}\][a-z0-9-]*)?$"
@@ -18,7 +19,7 @@ _DEFAULTED = ("wallet", "api_key")  # filled in from the node's name before the 
 
 def schema() -> dict[str, Any]:
     """The schema of the whole file (JSON Schema 2020-12)."""
-    models = [Host, Release, Network, *NODE_ROLES.values(), Pool, Gateway, Route]
+    models = [Host, Release, Network, *NODE_ROLES.values(), Pool, Gateway, Route, Monitor]
     _, parts = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = parts["$defs"]
     for model in NODE_ROLES.values():
@@ -46,6 +47,7 @@ def schema() -> dict[str, Any]:
             "pools": _names(f"^{NAME}$", {"$ref": "#/$defs/Pool"}),
             "gateway": {"$ref": "#/$defs/Gateway"},
             "proxy": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Route"}},
+            "monitor": {"$ref": "#/$defs/Monitor"},
         },
         "$defs": definitions,
     }

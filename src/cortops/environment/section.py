@@ -1,0 +1,45 @@
+"""What every section of the file is made of: the frozen base, the kinds of text, a reference to a secret."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from cortops.words.resource import SecretRef
+
+_HEX_64 = r"^[0-9a-f]{64}$"
+_URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Names = tuple[Name, ...]
+Url = Annotated[str, Field(pattern=_URL, max_length=512, examples=["http://127.0.0.1:8090"])]
+Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$", examples=["smollm2"])]
+Sha256 = Annotated[str, Field(pattern=_HEX_64)]
+
+
+def refuse(what: str, instead: str) -> PydanticCustomError:
+    """For validators: what is wrong, and what to write instead."""
+    return PydanticCustomError("cortops", "{what}", {"what": what, "instead": instead})
+
+
+class Section(BaseModel):
+    """One block of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=1024, regex_engine="rust-regex")
+
+
+class Secret(Section):
+    """A reference to a secret; its value never stands in the file."""
+
+    secret: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}$",
+        description="Name of the secret; not its value.",
+        examples=["miner-1/key"],
+    )
+
+    @property
+    def ref(self) -> SecretRef:
+        return SecretRef(self.secret)
