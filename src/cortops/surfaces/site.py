@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
+from cortops.environment.model import WalletNode
 from cortops.words.entity import Entity
 from cortops.words.resource import Directory
 
@@ -62,3 +63,8 @@ class Site:
 
     hosts: Mapping[str, HostSite]
     public: Mapping[str, str]
+
+
+def node_names(env: Environment, site: Site) -> dict[str, str]:
+    """Address in lower case -> the name it is declared under."""
+    return {site.public[node.wallet.secret].lower(): name for name, node in env.nodes.items() if isinstance(node, WalletNode)}

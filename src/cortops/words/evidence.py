@@ -22,10 +22,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A judgement with its reason; `inconclusive` when the answers cannot tell."""
+    """A judgement with its reason; `inconclusive` when the answers cannot tell.
+
+    certain: a bad one that no second look is needed for: the connection was refused, or the service manager says that it does not run.
+    """
 
     outcome: Outcome
     text: str
+    certain: bool = False
 
 
 Judge = Callable[[Mapping[str, Reply], float], Verdict]
@@ -33,7 +37,10 @@ Judge = Callable[[Mapping[str, Reply], float], Verdict]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that must hold of an entity. `asks` names the questions whose answers the judge reads; the judge gets (answers, now)."""
+    """One thing that must hold of an entity. `asks` names the questions whose answers the judge reads; the judge gets (answers, now).
+
+    service: of a check that looks at a process, the service as its manager names it (the answer to `asks` has its pid).
+    """
 
     entity: Entity
     name: str
@@ -43,3 +50,4 @@ class Check:
     severity: str = "page"  # page, ticket
     runbook: str = ""
     makes: str = "down"  # the state a bad verdict leads to: down, degraded
+    service: str = ""

@@ -62,7 +62,18 @@ class Tls:
     timeout_s: float = 5.0
 
 
-Question = Shell | Http | Rpc | Tls
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dns:
+    """Resolve `name` as programs here do; the body is JSON {"addresses": [...], "by": "resolver" | "rfc6761"}, no address when there is
+    no such name. By rfc6761: the resolver does not know it, and names under .localhost are loopback all the same (section 6.3).
+    """
+
+    id: str
+    name: str
+    timeout_s: float = 5.0
+
+
+Question = Shell | Http | Rpc | Tls | Dns
 
 
 class Silence(StrEnum):

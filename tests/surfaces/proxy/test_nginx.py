@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import crossplane
 import pytest
+from tests.surfaces.proxy.nginx_rig import nginx_program, seed
 
 from cortops.deploy import authority
-from cortops.local.here import host_here
-from cortops.surfaces.proxy.nginx import ALWAYS, FAMILIES, NginxSite, ServerName, render
-from cortops.targets.supervisord import Supervisord
+from cortops.surfaces.proxy.nginx import FAILED_FOR_S, Closed, NginxSite, Open, Refusal, ServerName, Upstream, render
 from cortops.testing.clock import START
 
 ONE = ServerName(
@@ -23,12 +21,26 @@ ONE = ServerName(
     listen="127.0.0.1:8443",
     certificate="/tls/one.pem",
     certificate_key="/tls/one.key",
-    families=("completion",),
-    upstream="127.0.0.1:8400",
+    who="the gateway",
+    upstreams=(Upstream(name="to_api.lab-1.example", servers=("127.0.0.1:8400", "127.0.0.1:8401")),),
+    locations=(
+        Open(match="= /v1/models", upstream="to_api.lab-1.example"),
+        Open(match="= /about", upstream="to_api.lab-1.example", asks="/api/v1/about"),
+        Closed(match="/v2/", refusal=Refusal(status=404, code="not_yet", message="not yet", param="version")),
+    ),
     body_max_kib=4096,
     read_timeout_s=480,
 )
-TWO = replace(ONE, hostname="eu.example", families=(), body_max_kib=1, read_timeout_s=5)
+TWO = replace(
+    ONE,
+    hostname="api-lab.1.example",
+    who="the chain",
+    upstreams=(Upstream(name="to_api-lab.1.example", servers=("127.0.0.1:8545",)),),
+    locations=(Open(match="/", upstream="to_api-lab.1.example"),),
+    methods=("GET", "HEAD"),
+    body_max_kib=1,
+    read_timeout_s=5,
+)
 SITE = NginxSite(run_folder="/run/proxy", user="", servers=(ONE, TWO))
 
 Block = dict[str, Any]
@@ -37,7 +49,7 @@ Block = dict[str, Any]
 def parsed(text: str, folder: Path) -> list[Block]:
     path = folder / "nginx.conf"
     path.write_text(text)
-    found = crossplane.parse(str(path))
+    found = crossplane.parse(str(path), check_ctx=True)
     assert found["errors"] == []
     return list(found["config"][0]["parsed"])
 
@@ -51,56 +63,88 @@ def value(blocks: list[Block], name: str) -> list[str]:
     return list(block["args"])
 
 
+def http(text: str, folder: Path) -> list[Block]:
+    (block,) = inside(parsed(text, folder), "http")
+    return list(block["block"])
+
+
 def servers(text: str, folder: Path) -> list[list[Block]]:
-    (http,) = inside(parsed(text, folder), "http")
-    return [block["block"] for block in inside(http["block"], "server")]
+    return [block["block"] for block in inside(http(text, folder), "server")]
 
 
-def test_each_hostname_has_its_own_limits_and_way(tmp_path: Path) -> None:
+def locations(server: list[Block]) -> dict[str, list[Block]]:
+    return {" ".join(block["args"]): block["block"] for block in inside(server, "location")}
+
+
+def test_each_hostname_has_its_own_limits_and_ways(tmp_path: Path) -> None:
     one, two = servers(render(SITE), tmp_path)
     for block, name in ((one, ONE), (two, TWO)):
         assert value(block, "server_name") == [name.hostname]
         assert value(block, "listen") == [name.listen, "ssl"]
+        assert value(block, "http2") == ["on"]
         assert value(block, "ssl_certificate") == [name.certificate]
         assert value(block, "ssl_certificate_key") == [name.certificate_key]
         assert value(block, "client_max_body_size") == [f"{name.body_max_kib}k"]
-        ways = [way for way in inside(block, "location") if inside(way["block"], "proxy_pass")]
-        assert [" ".join(way["args"]) for way in ways] == [*ALWAYS, *(path for family in name.families for path in FAMILIES[family])]
-        assert {value(way["block"], "proxy_read_timeout")[0] for way in ways} == {f"{name.read_timeout_s}s"}
-
-
-def test_a_way_leads_to_the_hostnames_own_upstream_unbuffered_and_is_never_tried_twice(tmp_path: Path) -> None:
-    (http,) = inside(parsed(render(SITE), tmp_path), "http")
-    upstreams = {block["args"][0]: value(block["block"], "server") for block in inside(http["block"], "upstream")}
-    assert upstreams == {"to_api_lab_1_example": ["127.0.0.1:8400", "max_fails=0"], "to_eu_example": ["127.0.0.1:8400", "max_fails=0"]}
-    for server in inside(http["block"], "server"):
-        name = "to_" + value(server["block"], "server_name")[0].replace(".", "_").replace("-", "_")
-        for way in inside(server["block"], "location"):
-            if inside(way["block"], "proxy_pass"):
-                assert value(way["block"], "proxy_pass") == [f"http://{name}"]
-                assert value(way["block"], "proxy_buffering") == ["off"]
-                assert value(way["block"], "proxy_next_upstream") == ["off"]
-                told = {" ".join(header["args"]) for header in inside(way["block"], "proxy_set_header")}
-                assert "X-Forwarded-For $remote_addr" in told, "the client's own word on its address is not passed on"
-
-
-def test_what_nginx_refuses_by_itself_has_the_gateways_error_shape(tmp_path: Path) -> None:
-    one, _ = servers(render(SITE), tmp_path)
-    bodies = {}
-    for way in inside(one, "location"):
-        if way["args"][0].startswith("@refused_"):
-            status, body = value(way["block"], "return")
-            bodies[int(status)] = json.loads(body)["error"]
-    assert {status: (error["code"], error["type"]) for status, error in bodies.items()} == {
-        404: ("not_found", "invalid_request_error"),
-        413: ("request_too_large", "invalid_request_error"),
-        502: ("upstream_unavailable", "api_error"),
-        504: ("upstream_timeout", "api_error"),
+        assert value(block, "proxy_read_timeout") == [f"{name.read_timeout_s}s"]
+    assert {match: value(way, "proxy_pass") for match, way in locations(one).items() if inside(way, "proxy_pass")} == {
+        "= /v1/models": ["http://to_api.lab-1.example"],
+        "= /about": ["http://to_api.lab-1.example/api/v1/about"],
     }
-    assert all(set(error) == {"message", "type", "code", "param"} and error["message"] for error in bodies.values())
-    assert {(page["args"][0], page["args"][1]) for page in inside(one, "error_page")} == {
-        (str(status), f"@refused_{status}") for status in bodies
-    }
+    status, body = value(locations(one)["/v2/"], "return")
+    assert (status, json.loads(body)["error"]["param"]) == ("404", "version")
+    assert value(locations(one)["/"], "return") == ["404"], "what is not let through"
+    assert value(locations(two)["/"], "proxy_pass") == ["http://to_api-lab.1.example"]
+
+
+def test_of_several_the_least_busy_is_asked_and_one_that_failed_is_left_out_for_a_moment(tmp_path: Path) -> None:
+    groups = {block["args"][0]: block["block"] for block in inside(http(render(SITE), tmp_path), "upstream")}
+    assert list(groups) == ["to_api.lab-1.example", "to_api-lab.1.example"], "names that differ in dots and dashes only stay apart"
+    several, single = groups.values()
+    assert [line["args"] for line in inside(several, "server")] == [
+        ["127.0.0.1:8400", "max_fails=1", f"fail_timeout={FAILED_FOR_S}s"],
+        ["127.0.0.1:8401", "max_fails=1", f"fail_timeout={FAILED_FOR_S}s"],
+    ]
+    names = [line["directive"] for line in several]
+    assert names.index("least_conn") < names.index("keepalive"), "keepalive wraps the way of choosing before it"
+    assert [line["args"] for line in inside(single, "server")] == [["127.0.0.1:8545", "max_fails=0"]]
+    assert not inside(single, "least_conn")
+
+
+def test_nothing_is_buffered_nor_sent_twice_and_the_client_is_not_believed(tmp_path: Path) -> None:
+    blocks = http(render(SITE), tmp_path)
+    assert value(blocks, "proxy_buffering") == ["off"]
+    assert value(blocks, "proxy_next_upstream") == ["error", "timeout"], "non_idempotent would send a POST again"
+    told = {" ".join(header["args"]) for header in inside(blocks, "proxy_set_header")}
+    assert told == {"Connection ", "Host $http_host", "X-Forwarded-For $remote_addr", "X-Forwarded-Proto https"}
+    for server in inside(blocks, "server"):
+        everything = [*server["block"], *(line for way in inside(server["block"], "location") for line in way["block"])]
+        assert not [line for line in everything if line["directive"] in ("proxy_set_header", "proxy_next_upstream", "proxy_buffering")]
+
+
+def test_what_nginx_refuses_by_itself_has_the_one_error_shape_and_says_who(tmp_path: Path) -> None:
+    one, two = servers(render(SITE), tmp_path)
+    told = [(404, "not_found"), (413, "request_too_large"), (502, "upstream_unavailable"), (504, "upstream_timeout")]
+    for block, name, expected in ((one, ONE, told), (two, TWO, [told[0], (405, "method_not_allowed"), *told[1:]])):
+        bodies = {}
+        for match, way in locations(block).items():
+            if match.startswith("@refused_"):
+                status, body = value(way, "return")
+                bodies[int(status)] = json.loads(body)["error"]
+        assert [(status, error["code"]) for status, error in bodies.items()] == expected
+        assert all(set(error) == {"message", "type", "code", "param"} and error["message"] for error in bodies.values())
+        assert {error["type"] for status, error in bodies.items() if status < 500} == {"invalid_request_error"}
+        assert {error["type"] for status, error in bodies.items() if status >= 500} == {"api_error"}
+        assert all(name.who in bodies[status]["message"] for status in (502, 504))
+        assert [(page["args"][0], page["args"][1]) for page in inside(block, "error_page")] == [
+            (str(status), f"@refused_{status}") for status in bodies
+        ]
+
+
+def test_a_hostname_may_take_some_methods_only(tmp_path: Path) -> None:
+    one, two = servers(render(SITE), tmp_path)
+    assert not inside(one, "if")
+    assert value(two, "if") == ["$request_method", "!~", "^(GET|HEAD)$"]
+    assert ["Allow", "GET, HEAD", "always"] in [line["args"] for line in inside(locations(two)["@refused_405"], "add_header")]
 
 
 @pytest.mark.parametrize(("user", "first"), [("", "daemon off;"), ("root", "user root;")])
@@ -108,20 +152,23 @@ def test_workers_are_given_a_user_only_where_nginx_starts_as_root(user: str, fir
     assert render(replace(SITE, user=user)).splitlines()[0] == first
 
 
+def certified(site: NginxSite, folder: Path) -> NginxSite:
+    """The same site with files that are there."""
+    issued = authority.issue(authority.make_authority("test", START, seed), [server.hostname for server in site.servers], START, seed)
+    (folder / "c.pem").write_text(issued.certificate)
+    (folder / "c.key").write_text(issued.key)
+    files = {"certificate": str(folder / "c.pem"), "certificate_key": str(folder / "c.key")}
+    return replace(site, run_folder=str(folder), servers=tuple(replace(server, **files) for server in site.servers))
+
+
 @pytest.mark.real
 def test_nginx_takes_the_text(tmp_path: Path) -> None:
-    def seed(count: int) -> bytes:
-        return bytes(range(1, count + 1))
-
-    issued = authority.issue(authority.make_authority("test", START, seed), [ONE.hostname, TWO.hostname], START, seed)
-    (tmp_path / "c.pem").write_text(issued.certificate)
-    (tmp_path / "c.key").write_text(issued.key)
-    files = {"certificate": str(tmp_path / "c.pem"), "certificate_key": str(tmp_path / "c.key")}
-    text = render(NginxSite(run_folder=str(tmp_path), user="", servers=(replace(ONE, **files), replace(TWO, **files))))
-    (tmp_path / "nginx.conf").write_text(text)
-    nginx = host_here("here", tmp_path, Supervisord(str(tmp_path), sys.executable)).nginx
+    (tmp_path / "nginx.conf").write_text(render(certified(SITE, tmp_path)))
     done = subprocess.run(
-        [nginx, "-t", "-p", tmp_path, "-e", "stderr", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True, timeout=10
+        [nginx_program(tmp_path), "-t", "-p", tmp_path, "-e", "stderr", "-c", tmp_path / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        timeout=10,
     )
     assert done.returncode == 0 and "test is successful" in done.stderr, done.stderr
     assert "warn" not in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cortops.contracts import create2
 from cortops.contracts.abi import word
-from cortops.contracts.artifact import load
+from cortops.contracts.artifact import NAMES, load
 from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Addresses
 from cortops.environment.declared import Environment
@@ -12,7 +12,7 @@ from cortops.environment.model import DEPLOY
 from cortops.surfaces.site import Site
 
 # Name in the environment file -> artifact.
-ARTIFACTS = {"node-registry": "node_registry", "session": "session", "session-queue": "session_queue"}
+ARTIFACTS = {name.replace("_", "-"): name for name in NAMES}
 
 
 def rpc_url(env: Environment) -> str:
@@ -34,7 +34,7 @@ def init_code(env: Environment, site: Site, name: str) -> str:
 
 
 def contract_addresses(env: Environment, site: Site) -> Addresses:
-    """The three addresses, whether the contracts exist yet or not."""
+    """All addresses, whether the contracts exist yet or not."""
     places = {
         ARTIFACTS[name]: create2.address(init_code(env, site, name), salt(env)) if place == DEPLOY else place
         for name, place in env.network.contracts.places().items()

@@ -1,11 +1,14 @@
-"""Does the chain move, with the id and the code that were declared, and are its sessions open?"""
+"""Does the chain move, with the id and the code that were declared, does its runtime name the contracts, and are its sessions open?"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from cortops.contracts.abi import static_call
 from cortops.contracts.artifact import load
+from cortops.contracts.calls import MODULES
+from cortops.contracts.keccak import checksummed
 from cortops.environment.declared import Environment
 from cortops.environment.graph import rpc_entity
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, rpc_url
@@ -18,6 +21,9 @@ from cortops.words.question import Question, Reply, Rpc
 HEAD_AGE_MAX_S = 60.0  # the development chain makes an empty block every 10 s
 CHAIN_ID, HEAD = "chain:id", "chain:head"
 
+_WORD = re.compile("0x0{24}[0-9a-f]{40}")
+_GETTERS = {artifact.replace("_", "-"): f"get{module}Address()" for module, artifact in MODULES.items()}  # of the runtime, by contract
+
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     url = rpc_url(env)
@@ -26,6 +32,9 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
     yield Rpc(id=HEAD, url=url, method="eth_getBlockByNumber", params=("latest", False), timeout_s=3)
     for name, artifact in ARTIFACTS.items():
         yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(getattr(addresses, artifact), "latest"), timeout_s=3)
+    for name, getter in _GETTERS.items():
+        call = {"to": addresses.runtime, "data": static_call(load("runtime"), getter)}
+        yield Rpc(id=f"link:{name}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
     for sid in env.network.sessions:
         call = {"to": addresses.session, "data": static_call(load("session"), "isSessionActive(uint256)", sid)}
         yield Rpc(id=f"session:{sid}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
@@ -39,6 +48,10 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
     for name, artifact in ARTIFACTS.items():
         asked, code = f"code:{name}", load(artifact).runtime_code
         yield Check(entity=Entity("contract", name), name="code", asks=(asked,), judge=_code(asked, code), owner=owner, runbook="contracts")
+    addresses = contract_addresses(env, site)
+    for name in _GETTERS:
+        asked, judge = f"link:{name}", _linked(f"link:{name}", getattr(addresses, ARTIFACTS[name]))
+        yield Check(entity=Entity("contract", name), name="linked", asks=(asked,), judge=judge, owner=owner, runbook="contracts")
     for sid in env.network.sessions:
         asked = f"session:{sid}"
         yield Check(entity=Entity("session", str(sid)), name="active", asks=(asked,), judge=_active(asked), owner=owner, runbook="miner")
@@ -81,6 +94,22 @@ def _code(asked: str, runtime_code: str) -> Judge:
         if found == runtime_code:
             return ok("code on chain is the artifact's")
         return bad("no code at its address" if found == "0x" else "code on chain differs from the artifact")
+
+    return judge
+
+
+def _linked(asked: str, declared: str) -> Judge:
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        answer = answered_by_chain(replies, asked)
+        if isinstance(answer, Verdict):
+            return answer
+        found = answer.text.strip('"')
+        if answer.status != 0 or not _WORD.fullmatch(found):
+            return bad(f"the runtime contract does not answer for it: {answer.text[:120] or 'nothing'}")
+        address = checksummed("0x" + found[-40:])
+        if address == checksummed(declared):
+            return ok("the runtime names it")
+        return bad(f"the runtime names {address} in its place" if int(found, 16) else "the runtime names none")
 
     return judge
 

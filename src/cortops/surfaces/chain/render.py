@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from cortops.contracts import create2
 from cortops.contracts.abi import encode_call, static_call, word
 from cortops.contracts.artifact import load
-from cortops.contracts.keccak import keccak_hex
-from cortops.contracts.network import Addresses
+from cortops.contracts.calls import LINKS, MODULES
+from cortops.contracts.network import ORACLE_ROLE, VALIDATOR_ROLE, Addresses
 from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
-from cortops.environment.model import DEPLOY, MinerNode, OracleNode, RouterNode, Session
+from cortops.environment.model import DEPLOY, OracleNode, Session, ValidatorNode, WalletNode
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, init_code, rpc_url, salt
 from cortops.surfaces.site import Site, cite
 from cortops.words.entity import Entity
@@ -21,10 +21,7 @@ PLACE = "chain"
 WALLET_MIN_WEI = 10**17
 SESSION_DEDICATED = 1  # facts C.2: 0 is ephemeral; numbers above are ours
 SESSION_RESERVE_S, SESSION_TASKS_MAX = 300, 5  # facts C.2, values seen
-ORACLE_ROLE = keccak_hex(b"ORACLE_ROLE")
-SESSION_ROLE = keccak_hex(b"SESSION_ROLE")
-
-WalletNode = RouterNode | MinerNode | OracleNode
+_MODULE_OF = {artifact: module for module, artifact in MODULES.items()}
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
@@ -36,11 +33,13 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
     yield from _contracts(env, site, chain_needs)
     yield from _links(env, addresses)
     for name, node in env.nodes.items():
-        if isinstance(node, RouterNode | MinerNode | OracleNode):
+        if isinstance(node, WalletNode):
             yield _funded(env, site, name, node.wallet.secret, cite(env, "nodes", name), chain_needs)
             yield _registered(env, site, addresses, name, node)
         if isinstance(node, OracleNode):
-            yield _role(env, site, addresses, name, node)
+            yield _role(env, site, name, node, "session_queue", addresses.session_queue, ORACLE_ROLE)
+        if isinstance(node, ValidatorNode):
+            yield _role(env, site, name, node, "session_queue_validation", addresses.session_queue_validation, VALIDATOR_ROLE)
     previous: tuple[str, ...] = ()
     for sid in sorted(env.network.sessions):
         session = list(_session(env, site, addresses, sid, env.network.sessions[sid], previous))
@@ -118,41 +117,59 @@ def _deployed(env: Environment) -> tuple[str, ...]:
     return tuple(f"{PLACE} contract:{name}" for name, place in env.network.contracts.places().items() if place == DEPLOY)
 
 
+def discovery_needs(env: Environment) -> tuple[str, ...]:
+    """Keys of what must be there before a program can find the contracts: every link of the runtime that is ours to make."""
+    if env.network.contracts.runtime != DEPLOY:
+        return ()
+    return tuple(_state_key("runtime", module) for module in LINKS["runtime"])
+
+
+def _state_key(holder: str, module: str) -> str:
+    return f"{PLACE} contract-state:{_link_name(holder, module)}"
+
+
+def _link_name(holder: str, module: str) -> str:
+    return f"{holder.replace('_', '-')} knows {module}"
+
+
 def _links(env: Environment, addresses: Addresses) -> Iterator[ContractState]:
-    """Each contract knows the others that it calls; only those that we deployed are ours to link."""
-    registry, session, queue = addresses.node_registry, addresses.session, addresses.session_queue
-    for name, artifact, holder, what, target in (
-        ("session", "session", session, "SessionQueue", queue),
-        ("session", "session", session, "NodeRegistry", registry),
-        ("session-queue", "session_queue", queue, "Session", session),
-        ("session-queue", "session_queue", queue, "NodeRegistry", registry),
-    ):
-        if env.network.contracts.places()[name] == DEPLOY:
+    """Each contract knows the others that it calls, and the runtime knows all; only those that we deployed are ours to link."""
+    places = env.network.contracts.places()
+    for holder, modules in LINKS.items():
+        name, artifact = holder.replace("_", "-"), load(holder)
+        if places[name] != DEPLOY:
+            continue
+        for module in modules:
+            # Who counts must be known to the counter first: it would be refused, and with it the task's step.
+            first = _state_key("node_stats", _MODULE_OF[holder]) if module == "NodeStats" and holder != "runtime" else ""
+            target = getattr(addresses, MODULES[module])
             yield _state(
                 env,
-                f"{name} knows {what}",
+                _link_name(holder, module),
                 Entity("contract", name),
                 cite(env, "network", "contracts", name),
-                to=holder,
-                read=static_call(load(artifact), f"get{what}Address()"),
+                to=getattr(addresses, holder),
+                read=static_call(artifact, f"get{module}Address()"),
                 expect=word(target),
-                write=static_call(load(artifact), f"set{what}Address(address)", target),
+                write=static_call(artifact, f"set{module}Address(address)", target),
                 signer=env.network.deployer.secret,
-                needs=(),
+                needs=(first,) if first else (),
             )
 
 
-def _role(env: Environment, site: Site, addresses: Addresses, name: str, node: OracleNode) -> ContractState:
-    queue, account = load("session_queue"), site.public[node.wallet.secret]
+def _role(
+    env: Environment, site: Site, name: str, node: OracleNode | ValidatorNode, artifact: str, contract: str, role: str
+) -> ContractState:
+    account = site.public[node.wallet.secret]
     return _state(
         env,
-        f"{name} oracle role",
+        f"{name} {node.role} role",
         node_entity(name, node),
         cite(env, "nodes", name),
-        to=addresses.session_queue,
-        read=static_call(queue, "hasRole(bytes32,address)", ORACLE_ROLE, account),
+        to=contract,
+        read=static_call(load(artifact), "hasRole(bytes32,address)", role, account),
         expect=word(True),
-        write=static_call(queue, "grantRole(bytes32,address)", ORACLE_ROLE, account),
+        write=static_call(load(artifact), "grantRole(bytes32,address)", role, account),
         signer=env.network.deployer.secret,
         needs=(),
     )
@@ -197,7 +214,7 @@ def _session(
             1,
             max(len(session.nodes), 1),
             session.redundancy,
-            0,
+            session.validators,
             SESSION_DEDICATED,
             False,
             0,
@@ -215,7 +232,7 @@ def _session(
     ):
         for name in names:
             node = env.nodes[name]
-            assert isinstance(node, RouterNode | MinerNode | OracleNode)
+            assert isinstance(node, WalletNode)
             account = site.public[node.wallet.secret]
             yield _state(
                 env,

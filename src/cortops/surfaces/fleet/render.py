@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import ChainNode, EngineNode
+from cortops.environment.model import ChainNode, EngineNode, ValidatorNode
 from cortops.surfaces.site import HostSite, Site, cite
 from cortops.words.entity import Entity
 from cortops.words.resource import Blob, Resource
@@ -30,6 +30,9 @@ def _blobs(env: Environment, site: Site) -> Iterator[Blob]:
     for node in env.nodes.values():
         if isinstance(node, ChainNode | EngineNode):
             yield release_blob(env, site.hosts[node.host], node.release)
+        if isinstance(node, ValidatorNode):
+            for release in (node.release, node.tokenizer):
+                yield release_blob(env, site.hosts[node.host], release)
 
 
 def release_blob(env: Environment, host: HostSite, release: str) -> Blob:

@@ -1,4 +1,4 @@
-"""The gateway's configuration and service."""
+"""The gateway's configurations and services: one of each for every process; keys, usage and slots they share."""
 
 from __future__ import annotations
 
@@ -15,64 +15,68 @@ from cortops.words.entity import Entity
 from cortops.words.resource import File, Resource
 
 
-def entity_of(gateway: Gateway) -> Entity:
-    return Entity("gateway", gateway.NAME)
-
-
 def render(env: Environment, site: Site) -> Iterator[Resource]:
-    """One configuration file with its secrets as references, a data folder, a service."""
+    """A data folder, and for each process a configuration file with its secrets as references and a service."""
     if env.gateway is None:
         return
-    gateway, entity = env.gateway, entity_of(env.gateway)
+    gateway = env.gateway
     host = site.hosts[gateway.on]
     because = cite(env, "gateway")
     data = host.folder(host.data(gateway.NAME), because, mode=0o700, keep=True)
-    file = File(
-        place=host.name,
-        entity=entity,
-        because=because,
-        needs=(host.folder_key(f"{host.root}/etc"),),
-        path=f"{host.root}/etc/{gateway.NAME}.json",
-        content=content_of(_json(config(env, gateway, host))),
-        mode=0o600,
-    )
     yield data
-    yield file
-    yield service(
-        host,
-        entity,
-        own_program(host, "gateway", file.path),
-        owner=env.owner_of(entity),
-        because=because,
-        inputs=(file,),
-        ports=(gateway.port,),
-        needs=(data.key,),
-    )
+    for number, (name, port) in enumerate(gateway.ports().items(), start=1):
+        entity = Entity("gateway", name)
+        file = File(
+            place=host.name,
+            entity=entity,
+            because=because,
+            needs=(host.folder_key(f"{host.root}/etc"),),
+            path=f"{host.root}/etc/{name}.json",
+            content=content_of(_json(config(env, gateway, host, number))),
+            mode=0o600,
+        )
+        yield file
+        yield service(
+            host,
+            entity,
+            own_program(host, "gateway", file.path),
+            owner=env.owner_of(entity),
+            because=because,
+            inputs=(file,),
+            ports=(port,),
+            needs=(data.key,),
+        )
 
 
-def store(gateway: Gateway, host: HostSite) -> Store:
-    """Where the gateway keeps keys and usage; `keys`, `usage` and `task show` read there too."""
+def store(gateway: Gateway, host: HostSite, number: int = 1) -> Store:
+    """Where process `number` keeps things. Keys and usage are the same for all; `keys`, `usage` and `task show` read there too."""
     data = host.data(gateway.NAME)
-    return Store(keys_db=f"{data}/keys.db", usage_db=f"{data}/usage.db", spool_folder=f"{data}/spool")
+    return Store(keys_db=f"{data}/keys.db", usage_db=f"{data}/usage.db", spool_folder=f"{data}/spool-{number}", slots_file=f"{data}/slots")
 
 
-def config(env: Environment, gateway: Gateway, host: HostSite) -> GatewayConfig:
-    """The gateway's whole configuration; API keys are marks that become secret references."""
+def config(env: Environment, gateway: Gateway, host: HostSite, number: int) -> GatewayConfig:
+    """The whole configuration of process `number`, from 1; API keys are marks that become secret references."""
+    name, port = tuple(gateway.ports().items())[number - 1]
     return GatewayConfig(
-        name=gateway.NAME,
-        listen=Listen(ip=LOOPBACK, port=gateway.port),
+        name=name,
+        listen=Listen(ip=LOOPBACK, port=port),
         models={alias: model.pool for alias, model in gateway.models.items()},
-        pools={name: _pool(env, gateway, name, pool) for name, pool in env.pools.items()},
+        pools={pool_name: _pool(env, gateway, number, pool_name, pool) for pool_name, pool in env.pools.items()},
         limits=Limits(request_timeout_s=gateway.request_timeout_s),
-        store=store(gateway, host),
+        store=store(gateway, host, number),
     )
 
 
-def _pool(env: Environment, gateway: Gateway, name: str, pool: Pool) -> PoolConfig:
+def queue_share(queue_max: int, processes: int, number: int) -> int:
+    """How many of a pool's `queue_max` waiting requests process `number` may hold: equal parts, and what is left over to the first."""
+    return queue_max // processes + (queue_max % processes if number == 1 else 0)
+
+
+def _pool(env: Environment, gateway: Gateway, number: int, name: str, pool: Pool) -> PoolConfig:
     return PoolConfig(
         members=tuple(_member(env, gateway, name, member) for member in pool.members),
         in_flight_per_session=pool.in_flight_per_session,
-        queue_max=pool.queue_max,
+        queue_max=queue_share(pool.queue_max, gateway.processes, number),
         queue_wait_s=pool.queue_wait_s,
         health=Health(path=pool.health.path, every_s=pool.health.every_s),
     )

@@ -1,17 +1,24 @@
-"""The nodes' programs: chain, engine, router, miner, oracle; each an env file and a service."""
+"""The nodes' programs: chain, engine, router, miner, oracle, validator; each an env file and a service."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from cortops.contracts.network import Addresses
 from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
-from cortops.environment.model import ChainNode, EngineNode, MinerNode, OracleNode, RouterNode
+from cortops.environment.model import ChainNode, EngineNode, MinerNode, Node, OracleNode, RouterNode, ValidatorNode, WalletNode
 from cortops.protocol.envfile import render as env_text
-from cortops.protocol.settings import DevchainSettings, EngineSettings, MinerSettings, OracleSettings, RouterSettings
+from cortops.protocol.settings import (
+    DevchainSettings,
+    EngineSettings,
+    MinerSettings,
+    OracleSettings,
+    RouterSettings,
+    ValidatorSettings,
+)
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
+from cortops.surfaces.chain.render import PLACE, discovery_needs
 from cortops.surfaces.fleet.render import release_blob
 from cortops.surfaces.services.render import own_program, service
 from cortops.surfaces.site import HostSite, Site, cite
@@ -37,6 +44,8 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
                 yield from _miner(env, site, host, name, node)
             case OracleNode():
                 yield from _oracle(env, site, host, name, node)
+            case ValidatorNode():
+                yield from _validator(env, site, host, name, node)
 
 
 def _chain(env: Environment, host: HostSite, name: str, node: ChainNode) -> Iterator[Resource]:
@@ -89,28 +98,47 @@ def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerN
 
 
 def _oracle(env: Environment, site: Site, host: HostSite, name: str, node: OracleNode) -> Iterator[Resource]:
-    settings = OracleSettings(**_on_chain(env, site, name, node), port=node.port)
+    settings = OracleSettings(**_on_chain(env, site, name, node), port=node.port, ack_timeout_s=node.ack_timeout_s)
     yield from _program(env, host, "oracle", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
 
 
-def _on_chain(env: Environment, site: Site, name: str, node: RouterNode | MinerNode | OracleNode) -> dict[str, Any]:
+def _validator(env: Environment, site: Site, host: HostSite, name: str, node: ValidatorNode) -> Iterator[Resource]:
+    model, tokenizer = (release_blob(env, host, release) for release in (node.release, node.tokenizer))
+    settings = ValidatorSettings(
+        **_on_chain(env, site, name, node),
+        model_path=model.path,
+        tokenizer_path=tokenizer.path,
+        similarity_min=node.similarity_min,
+        port=node.port,
+    )
+    yield from _program(
+        env,
+        host,
+        "validator",
+        name,
+        node,
+        settings.to_env(),
+        inputs=(model, tokenizer),
+        ports=(node.port,),
+        needs=_chain_needs(env, name),
+    )
+
+
+def _on_chain(env: Environment, site: Site, name: str, node: WalletNode) -> dict[str, Any]:
     """The settings that every node with a wallet shares (ChainSettings)."""
-    addresses: Addresses = contract_addresses(env, site)
     return {
         "name": name,
         "rpc_url": rpc_url(env),
         "chain_id": env.network.chain_id,
-        "node_registry": addresses.node_registry,
-        "session": addresses.session,
-        "session_queue": addresses.session_queue,
+        "runtime": contract_addresses(env, site).runtime,
         "address": site.public[node.wallet.secret],
         "private_key": _SECRET_MARK.format(node.wallet.secret),
     }
 
 
 def _chain_needs(env: Environment, name: str) -> tuple[str, ...]:
-    """A node starts when it is known on chain: registration and roles are made first."""
-    return (f"chain contract-state:{name} registered",)
+    """A node starts when it is known on chain and can find the contracts: its registration and the runtime's links are made first."""
+    return (f"{PLACE} contract-state:{name} registered", *discovery_needs(env))
 
 
 def _program(
@@ -118,7 +146,7 @@ def _program(
     host: HostSite,
     module: str,
     name: str,
-    node: ChainNode | EngineNode | RouterNode | MinerNode | OracleNode,
+    node: Node,
     values: dict[str, str],
     *,
     inputs: tuple[Blob, ...] = (),

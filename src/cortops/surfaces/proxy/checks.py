@@ -1,20 +1,30 @@
-"""Does a hostname answer through its proxy, with a certificate that holds?"""
+"""Does a hostname answer through its proxy, with a certificate that holds, and does it lead to whom it should?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 
 from cortops.environment.declared import Environment
+from cortops.environment.model import Route
 from cortops.surfaces.nodes.render import LOOPBACK
 from cortops.surfaces.proxy.render import SERVICE, ca_file
-from cortops.surfaces.readings import bad, json_of, ok, reply_of
+from cortops.surfaces.proxy.ways import who
+from cortops.surfaces.readings import bad, json_of, number_of, ok, reply_of
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
 from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Judge, Verdict
-from cortops.words.question import Http, Question, Reply, Tls
+from cortops.words.question import Answer, Http, Question, Reply, Tls
 
 CERTIFICATE_DAYS_MIN = 14
+HTTP_OK, UNAUTHORIZED, BAD_GATEWAY, UNAVAILABLE, GATEWAY_TIMEOUT = 200, 401, 502, 503, 504
+CHAIN_ID_CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}, separators=(",", ":")).encode()
+
+# What is asked without a key, of whom a hostname leads to, and answered in a way that only they answer.
+_PATHS = {"gateway": "/v1/models", "pool": "/api/v1/ping", "rpc": "/", "console": "/health"}
+
+Reading = Callable[[Answer], Verdict]
 
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
@@ -23,7 +33,10 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
         yield Tls(id=f"tls:{hostname}", host=LOOPBACK, port=route.port, server_name=hostname, ca_file=trusted, timeout_s=3)
         yield Http(
             id=f"route:{hostname}",
-            url=f"https://{hostname}:{route.port}/v1/models",
+            url=f"https://{hostname}:{route.port}{_PATHS[_kind(route)]}",
+            method="POST" if route.to == "rpc" else "GET",
+            headers=(("content-type", "application/json"),) if route.to == "rpc" else (),
+            body=CHAIN_ID_CALL if route.to == "rpc" else b"",
             connect_to=(LOOPBACK, route.port),
             ca_file=trusted,
             timeout_s=3,
@@ -34,11 +47,14 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
     for hostname, route in env.proxy.items():
         entity = Entity("proxy", hostname)
         owner = env.owner_of(entity)
+        route_judge = _route(f"route:{hostname}", who(route), _reading(env, route))
         yield running(entity, SERVICE, route.on, owner)
         yield Check(entity=entity, name="certificate", asks=(f"tls:{hostname}",), judge=_certificate(f"tls:{hostname}"), owner=owner)
-        yield Check(
-            entity=entity, name="route", asks=(f"route:{hostname}",), judge=_route(f"route:{hostname}"), owner=owner, runbook="router"
-        )
+        yield Check(entity=entity, name="route", asks=(f"route:{hostname}",), judge=route_judge, owner=owner, runbook="router")
+
+
+def _kind(route: Route) -> str:
+    return "pool" if route.pool is not None else route.to
 
 
 def _certificate(asked: str) -> Judge:
@@ -54,15 +70,57 @@ def _certificate(asked: str) -> Judge:
     return judge
 
 
-def _route(asked: str) -> Judge:
-    """Without a key the gateway's own refusal, 401, is the proof that the way is open."""
+def _route(asked: str, who: str, reading: Reading) -> Judge:
+    """nginx's own 502 and 504 speak of who stands behind; nginx's silence speaks of nginx."""
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
         answer = reply_of(replies, asked)
         if isinstance(answer, Verdict):
             return answer
-        if answer.status == 401:
-            return ok("reaches the gateway, which asks for a key")
-        return bad(f"/v1/models without a key answers {answer.status}, not the gateway's 401")
+        if answer.status in (BAD_GATEWAY, GATEWAY_TIMEOUT):
+            return bad(f"nginx answers {answer.status}: {who} does not answer")
+        return reading(answer)
 
     return judge
+
+
+def _reading(env: Environment, route: Route) -> Reading:
+    """Of an answer that came through."""
+    if route.pool is not None:
+        return _router(route.pool)
+    if route.to == "rpc":
+        return _chain(env.network.chain_id)
+    return _gateway if route.to == "gateway" else _console
+
+
+def _gateway(answer: Answer) -> Verdict:
+    """Without a key the gateway's own refusal, 401, is the proof that the way is open."""
+    if answer.status == UNAUTHORIZED:
+        return ok("reaches the gateway, which asks for a key")
+    return bad(f"/v1/models without a key answers {answer.status}, not the gateway's 401")
+
+
+def _router(pool: str) -> Reading:
+    def reading(answer: Answer) -> Verdict:
+        if answer.status == HTTP_OK:
+            return ok(f"reaches a router of pool {pool}")
+        return bad(f"/api/v1/ping answers {answer.status}, not a router's 200")
+
+    return reading
+
+
+def _chain(declared: int) -> Reading:
+    def reading(answer: Answer) -> Verdict:
+        found = number_of(json_of(answer).get("result"))
+        if answer.status != HTTP_OK or found is None:
+            return bad(f"eth_chainId answers {answer.status}, without an id")
+        return ok(f"reaches chain {declared}") if found == declared else bad(f"leads to chain {found}, declared is {declared}")
+
+    return reading
+
+
+def _console(answer: Answer) -> Verdict:
+    """Its page on itself, whatever it says: how the watching eye is, is its own matter."""
+    if answer.status in (HTTP_OK, UNAVAILABLE) and isinstance(json_of(answer).get("status"), str):
+        return ok("reaches the console")
+    return bad(f"/health answers {answer.status}, and it is no health page")

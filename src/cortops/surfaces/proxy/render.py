@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import Gateway, Route
+from cortops.environment.model import Route
 from cortops.surfaces.nodes.render import LOOPBACK
 from cortops.surfaces.proxy.nginx import NginxSite, ServerName
 from cortops.surfaces.proxy.nginx import render as nginx_text
+from cortops.surfaces.proxy.ways import way
 from cortops.surfaces.services.render import foreign_program, service
 from cortops.surfaces.site import HostSite, Site, cite
 from cortops.words.entity import Entity
@@ -24,20 +25,18 @@ def certificate_secret(hostname: str) -> str:
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
-    """One nginx a host, however many hostnames it serves."""
-    if env.gateway is None:
-        return
+    """One nginx a host, however many hostnames it serves. It waits for nobody: who stands behind may come later, or again."""
     for name in dict.fromkeys(route.on for route in env.proxy.values()):
         host = site.hosts[name]
         routes = {hostname: route for hostname, route in env.proxy.items() if route.on == name}
-        yield from _nginx(env, env.gateway, site, host, routes)
+        yield from _nginx(env, site, host, routes)
 
 
 def ca_file(host: HostSite) -> str:
     return f"{host.root}/etc/tls/ca.pem"
 
 
-def _nginx(env: Environment, gateway: Gateway, site: Site, host: HostSite, routes: dict[str, Route]) -> Iterator[Resource]:
+def _nginx(env: Environment, site: Site, host: HostSite, routes: dict[str, Route]) -> Iterator[Resource]:
     first = next(iter(routes))
     entity, because = Entity("proxy", first), cite(env, "proxy", first)
     folder = host.folder(f"{host.root}/etc/tls", because)
@@ -48,7 +47,8 @@ def _nginx(env: Environment, gateway: Gateway, site: Site, host: HostSite, route
         secret = certificate_secret(hostname)
         files.append(_file(host, Entity("proxy", hostname), cited, folder.key, _path(host, hostname, "pem"), (site.public[secret],)))
         files.append(_file(host, Entity("proxy", hostname), cited, folder.key, _path(host, hostname, "key"), (SecretRef(secret),), 0o600))
-    servers = tuple(_server(gateway, host, hostname, route) for hostname, route in routes.items())
+    # The gateway first: it also answers to names that no server has, an address for example.
+    servers = tuple(_server(env, host, hostname) for hostname in sorted(routes, key=lambda hostname: routes[hostname].to != "gateway"))
     conf = _file(
         host,
         entity,
@@ -74,14 +74,17 @@ def _nginx(env: Environment, gateway: Gateway, site: Site, host: HostSite, route
     )
 
 
-def _server(gateway: Gateway, host: HostSite, hostname: str, route: Route) -> ServerName:
+def _server(env: Environment, host: HostSite, hostname: str) -> ServerName:
+    route, leads = env.proxy[hostname], way(env, hostname)
     return ServerName(
         hostname=hostname,
         listen=f"{LOOPBACK}:{route.port}",
         certificate=_path(host, hostname, "pem"),
         certificate_key=_path(host, hostname, "key"),
-        families=gateway.families,
-        upstream=f"{LOOPBACK}:{gateway.port}",
+        who=leads.who,
+        upstreams=leads.upstreams,
+        locations=leads.locations,
+        methods=leads.methods,
         body_max_kib=int(route.body_max_mib * 1024),
         read_timeout_s=route.read_timeout_s,
     )

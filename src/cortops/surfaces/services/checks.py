@@ -12,7 +12,7 @@ from cortops.words.question import Reply
 
 
 def running(entity: Entity, service: str, host: str, owner: str) -> Check:
-    """The service manager of `host` runs `service`."""
+    """The service manager of `host` runs `service`. When it says that it does not, that is certain."""
     asked = facts.question_id(host)
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
@@ -20,14 +20,15 @@ def running(entity: Entity, service: str, host: str, owner: str) -> Check:
         if isinstance(answer, Verdict):
             return answer
         if answer.status == facts.NO_MANAGER:
-            return bad(f"not started: the service manager of {host} does not run")
+            return bad(f"not started: the service manager of {host} does not run", certain=True)
         if answer.status != 0:
             return inconclusive(f"the service manager of {host} said: {answer.text[:120] or 'nothing'}")
         state = facts.read(answer.text).get(service)
         if state is None:
-            return bad(f"{host} knows no service {service}")
+            return bad(f"{host} knows no service {service}", certain=True)
         if state.state != "RUNNING":
-            return bad(f"{state.state.lower()} on {host}" + (f": {state.rest}" if state.rest else ""))
+            said = f"{state.state.lower()} on {host}" + (f": {state.rest}" if state.rest else "")
+            return bad(said, certain=state.pid == 0)  # one that is starting has a pid already
         return ok(f"runs as pid {state.pid} for {state.uptime_s} s")
 
-    return Check(entity=entity, name="process", asks=(asked,), judge=judge, owner=owner)
+    return Check(entity=entity, name="process", asks=(asked,), judge=judge, owner=owner, service=service)
