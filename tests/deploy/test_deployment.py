@@ -179,10 +179,14 @@ def test_the_secrets_of_an_environment_are_those_that_its_declaration_names() ->
     assert [name for name, want in wanted.items() if want.kind is Kind.WALLET] == [
         "deployer/key",
         "router-1/key",
+        "router-2/key",
         "miner-1/key",
+        "miner-2/key",
+        "miner-3/key",
         "oracle-1/key",
+        "validator-1/key",
     ]
-    assert wanted["router-1/api-key"].kind is Kind.TOKEN
+    assert [name for name, want in wanted.items() if want.kind is Kind.TOKEN] == ["smollm2/api-key"], "one for both routers of a pool"
     certificate = wanted["tls/gateway.localhost"]
     assert (certificate.signed_by, "127.0.0.1" in certificate.hosts) == ("local-ca", True)
 

@@ -24,7 +24,7 @@ from cortops.words.errors import GateClosed, Refused
 from cortops.words.evidence import Check, Verdict
 from cortops.words.question import Answer, Http, Question, Reply
 
-GATEWAY = Entity("gateway", "gateway")
+GATEWAY = Entity("gateway", "gateway-1")
 
 
 @dataclass
@@ -125,7 +125,7 @@ def test_the_manifest_is_written_only_after_every_entity_is_well(tmp_path: Path,
 
 def test_a_gate_that_stays_closed_fails_the_apply_and_leaves_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment, health = with_health(tmp_path, False, monkeypatch)
-    with pytest.raises(GateClosed, match="gateway/gateway is not well after 60 s: answers 503"):
+    with pytest.raises(GateClosed, match="gateway/gateway-1 is not well after 60 s: answers 503"):
         wait(deployment, "a1")
     assert deployment.clock.monotonic() >= GATE_TIMEOUT_S
     assert state(deployment) == ("failed", 0)

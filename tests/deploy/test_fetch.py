@@ -35,7 +35,6 @@ OFFLINE_PIP = (
     "ERROR: No matching distribution found for thing==1.0"
 )
 OFFLINE_NPM = "npm error code EAI_AGAIN\nnpm error request to https://user:pw@registry.example/thing failed"
-
 NOBODY = 65534
 
 
@@ -114,11 +113,11 @@ class World:
     def which(self, name: str) -> str | None:
         return f"/bin/{name}" if self.machine_has_npm else None
 
-    def fetching(self, wanted: Artifact) -> Coroutine[Any, Any, Path]:
-        return fetch(wanted, self.cache, self.said.append, self.clock, run=self.client, which=self.which)
+    def fetching(self, wanted: Artifact, *beside: Artifact) -> Coroutine[Any, Any, Path]:
+        return fetch(wanted, self.cache, self.said.append, self.clock, beside=beside, run=self.client, which=self.which)
 
-    def fetch(self, wanted: Artifact) -> Path:
-        return self.clock.run(self.fetching(wanted))
+    def fetch(self, wanted: Artifact, *beside: Artifact) -> Path:
+        return self.clock.run(self.fetching(wanted, *beside))
 
     def phases(self) -> list[Phase]:
         return list(dict.fromkeys(progress.phase for progress in self.said))
@@ -126,6 +125,23 @@ class World:
     def left(self) -> list[str]:
         """Everything in the cache but the lock files."""
         return sorted(str(path.relative_to(self.cache)) for path in self.cache.rglob("*") if path.is_file() and path.parent.name != "locks")
+
+
+def test_files_of_one_archive_come_with_one_download(tmp_path: Path) -> None:
+    archive = wheel({NAME: CONTENT, "pkg/words.json": b"{}"})
+    world = World(tmp_path, archive)
+    model, words = artifact(archive), artifact(archive, file="pkg/words.json", sha256=sha256(b"{}"), size=2)
+    world.fetch(model, words)
+    assert (world.fetch(words, model).read_bytes(), len(world.client.calls)) == (b"{}", 1)
+    assert world.left() == sorted(f"artifacts/{one.sha256}" for one in (model, words))
+
+
+def test_a_wrong_file_beside_leaves_neither(tmp_path: Path) -> None:
+    archive = wheel({NAME: CONTENT, "pkg/words.json": b"[]"})
+    world = World(tmp_path, archive)
+    with pytest.raises(ArtifactDamaged):
+        world.fetch(artifact(archive), artifact(archive, file="pkg/words.json", sha256=sha256(b"{}"), size=2))
+    assert world.left() == []
 
 
 def test_a_wheel_is_fetched_by_pip_and_then_never_again(tmp_path: Path) -> None:

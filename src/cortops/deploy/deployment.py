@@ -12,7 +12,7 @@ from cortops.deploy import apply as waves
 from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
 from cortops.deploy.chain_driver import attributes_of
 from cortops.deploy.fetch import Artifact, FetchProgress, fetch
-from cortops.deploy.gate import Ask, wait_until_well
+from cortops.deploy.gate import wait_until_well
 from cortops.deploy.journal import ApplyRecord, Journal
 from cortops.deploy.kinds import desire
 from cortops.deploy.lock import Lock, Owner
@@ -23,6 +23,7 @@ from cortops.deploy.secrets import SecretStore
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.wanted import SecretView
 from cortops.environment.declared import Environment
+from cortops.surfaces.judging import Ask
 from cortops.surfaces.site import HostSite, Site
 from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action, Plan, UnknownPlace
@@ -174,10 +175,19 @@ async def fetch_missing(deployment: Deployment, seen: Look, report: Report) -> N
     """Into the cache, at once, what the plan's blobs are made of; nothing is fetched that a target has already."""
     keys = {waves.key_of(change) for change in seen.plan.changes if change.action is not Action.DELETE}
     blobs = {item.resource.release: item.resource for item in seen.desired if isinstance(item.resource, Blob) and item.resource.key in keys}
+    by_archive: dict[str, list[Artifact]] = {}
+    for artifact in (_artifact(deployment, blob) for blob in blobs.values()):
+        by_archive.setdefault(artifact.archive_sha256, []).append(artifact)
+
+    async def fetch_all(artifacts: Sequence[Artifact]) -> None:
+        for artifact in artifacts:  # one after the other: the first brings the others along
+            beside = [other for other in artifacts if other is not artifact]
+            await fetch(artifact, deployment.cache, report, deployment.clock, beside=beside)
+
     try:
         async with asyncio.TaskGroup() as group:
-            for blob in blobs.values():
-                group.create_task(fetch(_artifact(deployment, blob), deployment.cache, report, deployment.clock))
+            for artifacts in by_archive.values():
+                group.create_task(fetch_all(artifacts))
     except ExceptionGroup as failed:  # the first is why the others were ended
         raise failed.exceptions[0] from None
 

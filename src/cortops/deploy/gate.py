@@ -1,32 +1,17 @@
-"""Questions asked, answers read, checks judged: the one mechanism behind the gate, `status`, and later monitor and runbooks."""
+"""The gate after a wave: questions asked and checks judged until all is well, or a deadline."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from cortops.surfaces.judging import Ask, judge
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
 from cortops.words.errors import GateClosed
-from cortops.words.evidence import Check, Verdict
-from cortops.words.question import Question, Reply
+from cortops.words.evidence import Check
+from cortops.words.question import Question
 
 ASK_FIRST_S, ASK_LAST_S = 0.1, 2.0
-
-Ask = Callable[[Sequence[Question]], Awaitable[Mapping[str, Reply]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A check with what it said."""
-
-    check: Check
-    verdict: Verdict
-
-
-def judge(checks: Sequence[Check], replies: Mapping[str, Reply], now: float) -> tuple[Judged, ...]:
-    """Every check with its verdict over the replies."""
-    return tuple(Judged(check=check, verdict=check.judge(replies, now)) for check in checks)
 
 
 async def wait_until_well(

@@ -1,0 +1,1 @@
+"""Evidence -> state -> history: what `watch` knows of every entity, and since when."""
