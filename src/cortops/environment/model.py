@@ -250,7 +250,9 @@ class Pool(Section):
 
     members: Names = Field(min_length=1, description="Nodes of role router.", examples=["[router-1]"])
     in_flight_per_session: int = Field(default=1, ge=1, le=64, description="Requests at once in one session of a member.")
-    queue_max: int = Field(default=64, ge=0, le=100_000, description="Requests that may wait, over all processes of the gateway; more are refused with 429.")
+    queue_max: int = Field(
+        default=64, ge=0, le=100_000, description="Requests that may wait, over all of the gateway's processes; others get 429."
+    )
     queue_wait_s: float = Field(default=20, ge=0, le=3600, description="Longest wait in the queue.")
     health: PoolHealth = Field(default=PoolHealth(), description="How members are asked.")
 

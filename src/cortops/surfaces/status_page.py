@@ -16,7 +16,10 @@ STALE_AFTER_ROUNDS = 3  # an older page tells how things were, not how they are
 
 
 class EntityRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One entity. since: when this state began, seconds since 1970; null where nobody keeps history. needed_by: whose depends_on names it."""
+    """One entity. since: when this state began, seconds since 1970; null where nobody keeps history.
+
+    needed_by: whose depends_on names it.
+    """
 
     entity: str
     kind: str
