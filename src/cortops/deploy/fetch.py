@@ -102,15 +102,17 @@ async def fetch(
     report: Report,
     clock: Clock,
     *,
+    beside: Sequence[Artifact] = (),
     run: Runner = registries.run_child,
     which: Callable[[str], str | None] = shutil.which,
 ) -> Path:
     """The artifact's verified file, from the cache or its registry. Several may be fetched at once, by several processes too.
 
+    beside: other files of the same archive; if it has to be downloaded they go into the cache with it.
     A cancel ends the child and leaves only partial files. Raises ArtifactUnavailable (no network, no such release), ArtifactDamaged (what
     came has another hash, or a damaged cached file could not be fetched anew), PermissionMissing, LockHeld, BadInput (source).
     """
-    job = _Job(artifact, Source.parse(artifact.source), cache.absolute(), report, clock, run, which, clock.monotonic())
+    job = _Job(artifact, tuple(beside), Source.parse(artifact.source), cache.absolute(), report, clock, run, which, clock.monotonic())
     try:
         return await job.path()
     except PermissionError as error:
@@ -129,6 +131,7 @@ class _Job:
     """One fetch: what is wanted, where it goes, who is told, and the world it works in."""
 
     artifact: Artifact
+    beside: tuple[Artifact, ...]
     source: Source
     cache: Path
     report: Report
@@ -178,9 +181,10 @@ class _Job:
             expected = self.artifact.archive_size or self.artifact.size
             await self._client(argv, archives.parent, Phase.DOWNLOADING, expected, f"from {self.source.registry}: {package}")
             self._say(Phase.CHECKING, self.artifact.size, "checking hashes")
-            await _in_thread(_unpack, self.artifact, archives, partial / "file")
             final.parent.mkdir(parents=True, exist_ok=True)
-            (partial / "file").rename(final)
+            for artifact in (*self.beside, self.artifact):
+                await _in_thread(_unpack, artifact, archives, partial / "file")
+                (partial / "file").rename(cached_path(artifact, self.cache))
             _sync_folder(final.parent)
 
     async def _npm(self, partial: Path) -> Sequence[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cortops.deploy.wanted import Kind, Wanted
 from cortops.environment.declared import Environment
-from cortops.environment.model import MinerNode, OracleNode, RouterNode
+from cortops.environment.model import RouterNode, WalletNode
 from cortops.surfaces.proxy.render import AUTHORITY, certificate_secret
 
 
@@ -18,7 +18,7 @@ def secrets_of(env: Environment) -> tuple[Wanted, ...]:
 def _all(env: Environment) -> Iterator[Wanted]:
     yield Wanted(name=env.network.deployer.secret, kind=Kind.WALLET)
     for node in env.nodes.values():
-        if isinstance(node, RouterNode | MinerNode | OracleNode):
+        if isinstance(node, WalletNode):
             yield Wanted(name=node.wallet.secret, kind=Kind.WALLET)
         if isinstance(node, RouterNode):
             yield Wanted(name=node.api_key.secret, kind=Kind.TOKEN)

@@ -1,4 +1,4 @@
-"""The chain's binary and the model's weights for tests, through the same cache as `cortops up`.
+"""The chain's binary and the models' weights for tests, through the same cache as `cortops up`.
 
 `python -m cortops.testing.binaries` fetches all, with progress.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cortops.deploy.fetch import Artifact, FetchProgress, Phase, cache_root, fetch
+from cortops.testing.embedding import minilm
 from cortops.words.clock import SystemClock
 from cortops.words.errors import ArtifactUnavailable, CortopsError
 
@@ -100,6 +101,7 @@ def main() -> int:
     """Fetch everything that real tests need, with progress; 0 when all is there."""
     try:
         asyncio.run(_all([anvil_artifact(), SMOLLM2]))
+        minilm()
         anvil()
     except CortopsError as error:
         sys.stderr.write(f"error: {error.what}\n  next:  {error.next}\n")

@@ -42,6 +42,14 @@ def test_the_body_of_each_prompt_type() -> None:
         engine_request(Progress(prompt_type=2, text="no body"), "m")
 
 
+def test_all_miners_of_a_task_take_one_seed_and_another_task_takes_another() -> None:
+    def seed(identity: str, text: str = '{"messages":[]}') -> object:
+        return engine_request(Progress(identity=identity, prompt_type=2, text=text), "m")[1]["seed"]
+
+    assert seed("0x1") == seed("0x1") == seed("0x1", '{"messages":[],"seed":null}') != seed("0x2")
+    assert seed("0x1", '{"messages":[],"seed":7}') == 7
+
+
 async def whole(url: str, task: Progress = CHAT, timeout_s: float = 5) -> Assembly:
     http, reply = HttpClient(clock=SystemClock()), Assembly()
     try:

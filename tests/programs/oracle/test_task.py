@@ -117,3 +117,11 @@ def test_the_least_busy_registered_node_is_chosen_in_the_sessions_order() -> Non
     assert choose(["x", "c", "c"], registered, {}, 2) == ("c",)
     assert choose(["x"], registered, {}, 1) == ()
     assert choose(["a", "b"], registered, {"a": 1}, 2) == ("b", "a")
+
+
+def test_a_node_that_was_late_is_left_out_as_long_as_another_is_there() -> None:
+    registered = frozenset({"a", "b", "c"})
+    assert choose(["a", "b", "c"], registered, {"b": 1}, 3, late={"a"}) == ("c", "b")
+    assert choose(["a", "b", "c"], registered, {}, 3, late={"a", "b"}) == ("c",)
+    assert choose(["a", "b", "c"], registered, {"a": 1}, 2, late={"a", "b", "c"}) == ("b", "c")
+    assert choose(["a", "b"], frozenset({"a"}), {}, 1, late={"a"}) == ("a",), "the other one is not registered"

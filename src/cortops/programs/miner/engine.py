@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from cortops.contracts.keccak import keccak_hex
 from cortops.programs.common.progress import Progress
 from cortops.protocol.chat import PROMPT_CHAT, PROMPT_GUIDED, PROMPT_RAW, EngineChunk, body_of, prompt_of
 from cortops.protocol.http import HttpClient, HttpFailure
@@ -37,14 +38,25 @@ class EngineLines:
 
 
 def engine_request(task: Progress, model: str) -> tuple[str, dict[str, Any]]:
-    """A task -> path and body. BadInput for a prompt type we do not know, or a chat text that is none."""
-    streaming = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+    """A task -> path and body. BadInput for a prompt type we do not know, or a chat text that is none.
+
+    Unless the client chose a seed, all miners of a task take the same one: answers that chance alone makes differ cannot be compared.
+    """
     if task.prompt_type == PROMPT_CHAT:
-        return "/v1/chat/completions", body_of(task.text) | streaming
-    if task.prompt_type in (PROMPT_GUIDED, PROMPT_RAW):
+        path, body = "/v1/chat/completions", dict(body_of(task.text))
+    elif task.prompt_type in (PROMPT_GUIDED, PROMPT_RAW):
         prompt = prompt_of(task.prompt_type, task.text, task.template)
-        return "/v1/completions", {"prompt": prompt, **sampling_of(task.llm_params)} | streaming
-    raise BadInput(f"prompt type {task.prompt_type} is not one of 0, 1, 2")
+        path, body = "/v1/completions", {"prompt": prompt, **sampling_of(task.llm_params)}
+    else:
+        raise BadInput(f"prompt type {task.prompt_type} is not one of 0, 1, 2")
+    if body.get("seed") is None:
+        body["seed"] = seed_of(task)
+    return path, body | {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+
+
+def seed_of(task: Progress) -> int:
+    """From the transaction that submitted it: 31 bits, as engines take them; another task with the same prompt has another."""
+    return int(keccak_hex(task.identity.encode())[2:10], 16) & 0x7FFF_FFFF
 
 
 async def run(http: HttpClient, url: str, task: Progress, model: str, timeout_s: float) -> AsyncGenerator[EngineChunk, None]:

@@ -7,10 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+from cortops.contracts.follow import Batch
 from cortops.programs.common.chain import Chain
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
+from cortops.programs.common.steps import TaskSteps
 from cortops.programs.miner.buffers import Buffers
 from cortops.programs.miner.engine import is_reachable
 from cortops.programs.miner.links import Links
@@ -21,6 +23,7 @@ from cortops.words.clock import Clock, SystemClock
 from cortops.words.errors import ChainError
 
 LOOK_EVERY_S = 5.0  # at the engine and at our registration
+LOOK_AGAIN_AFTER_S = 0.5  # while the registration is unknown
 RETRY_AFTER_S = 1.0
 
 
@@ -36,26 +39,30 @@ async def serve(settings: MinerSettings, log: Log, clock: Clock) -> None:
     """Run the miner until cancelled."""
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
-    buffers, seen = Buffers(), _Seen()
+    buffers, seen, steps = Buffers(), _Seen(), TaskSteps(chain.address)
     links = Links(settings.routers, chain.wallet, buffers, clock, log)
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(settings, chain, http, buffers, clock, log, group)
 
             def health() -> Health:
-                return _health(settings, chain, links, runner, seen)
+                return _health(settings, chain, links, runner, seen, steps)
+
+            async def tell(batch: Batch) -> None:
+                steps.tell(batch)
+                await runner.on_batch(batch)
 
             async with serve_health(settings.bind_ip, settings.port, health) as port:
                 log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
                 group.create_task(links.run())
                 group.create_task(_look(settings, chain, http, seen, clock))
                 group.create_task(_ping(settings, chain, seen, clock, log))
-                await chain.follow(runner.started, runner.on_batch)
+                await chain.follow(runner.started, tell)
     finally:
         await http.close()
 
 
-def _health(settings: MinerSettings, chain: Chain, links: Links, runner: Runner, seen: _Seen) -> Health:
+def _health(settings: MinerSettings, chain: Chain, links: Links, runner: Runner, seen: _Seen, steps: TaskSteps) -> Health:
     why = list(chain.why())
     if seen.registered is False:
         why.append("this node is not registered")
@@ -72,6 +79,7 @@ def _health(settings: MinerSettings, chain: Chain, links: Links, runner: Runner,
         routers_declared=len(links.routers),
         in_flight=runner.in_flight,
         last_commit_at=runner.last_commit_at,
+        task_steps=steps.counts,
     )
 
 
@@ -82,7 +90,7 @@ async def _look(settings: MinerSettings, chain: Chain, http: HttpClient, seen: _
             seen.registered = await chain.network.is_registered(chain.address)
         except ChainError:
             seen.registered = None  # unknown is not "no"
-        await clock.sleep(LOOK_EVERY_S)
+        await clock.sleep(LOOK_AGAIN_AFTER_S if seen.registered is None else LOOK_EVERY_S)
 
 
 async def _ping(settings: MinerSettings, chain: Chain, seen: _Seen, clock: Clock, log: Log) -> None:

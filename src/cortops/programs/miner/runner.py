@@ -192,6 +192,7 @@ class Runner:
         session, task = key
         settings = self._settings
         reply, index = Assembly(), 0
+        asked_at = self._clock.monotonic()
         async with aclosing(
             run_engine(self._http, settings.engine_url, progress, settings.engine_model, settings.task_timeout_s)
         ) as chunks:
@@ -201,6 +202,9 @@ class Runner:
                     if longer.calls:
                         raise StepFailed(f"a message with tool calls is larger than {REPLY_TEXT_BYTES_MAX} bytes")
                     return reply.cut()
+                if longer.text and not reply.text:
+                    after_ms = round((self._clock.monotonic() - asked_at) * 1000, 1)
+                    self._log.info("engine_began", session=session, task=task, after_ms=after_ms)
                 reply = longer
                 self._buffers.put(key, Chunk(session=session, task=task, index=index, data=chunk))
                 index += 1

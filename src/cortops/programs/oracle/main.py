@@ -6,11 +6,13 @@ import asyncio
 import sys
 from typing import NoReturn
 
+from cortops.contracts.follow import Batch
 from cortops.contracts.network import ORACLE_ROLE
 from cortops.programs.common.chain import Chain
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
+from cortops.programs.common.steps import TaskSteps
 from cortops.programs.oracle.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import OracleSettings
@@ -18,6 +20,7 @@ from cortops.words.clock import Clock, SystemClock
 from cortops.words.errors import ChainError
 
 LOOK_EVERY_S = 5.0
+LOOK_AGAIN_AFTER_S = 0.5  # while it is unknown
 
 
 class _Role:
@@ -32,28 +35,38 @@ class _Role:
                 self.held = await chain.network.has_role(chain.network.addresses.session_queue, ORACLE_ROLE, chain.address)
             except ChainError:
                 self.held = None
-            await clock.sleep(LOOK_EVERY_S)
+            await clock.sleep(LOOK_AGAIN_AFTER_S if self.held is None else LOOK_EVERY_S)
 
 
 async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
     """Run the oracle until cancelled."""
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
-    role = _Role()
+    role, steps = _Role(), TaskSteps()
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(settings, chain, clock, log, group)
 
             def health() -> Health:
                 why = chain.why() + (("this node does not hold the oracle role of the session queue",) if role.held is False else ())
-                oldest_s = round(runner.oldest_open_s, 1)
-                return Health.judge(why, **chain.facts(), oracle_role=role.held, open_tasks=runner.open_tasks, oldest_open_s=oldest_s)
+                return Health.judge(
+                    why,
+                    **chain.facts(),
+                    oracle_role=role.held,
+                    open_tasks=runner.open_tasks,
+                    oldest_open_s=round(runner.oldest_open_s, 1),
+                    task_steps=steps.counts,
+                )
+
+            async def tell(batch: Batch) -> None:
+                steps.tell(batch)
+                await runner.on_batch(batch)
 
             async with serve_health(settings.bind_ip, settings.port, health) as port:
                 log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
                 group.create_task(role.look(chain, clock))
                 group.create_task(runner.tick())
-                await chain.follow(runner.started, runner.on_batch)
+                await chain.follow(runner.started, tell)
     finally:
         await http.close()
 

@@ -18,7 +18,7 @@ from cortops.words.clock import Clock
 from cortops.words.errors import ChainError
 
 TICK_EVERY_S = 0.5
-STRIKE_FORGOTTEN_AFTER_S = 300.0  # a node that was late is chosen last for so long
+STRIKE_FORGOTTEN_AFTER_S = 300.0  # a node that was late is left out for so long, as long as another is there
 STRIKES_MAX = 1_024
 SENDING_AT_ONCE_MAX = 64
 
@@ -145,28 +145,33 @@ class Runner:
             self._strikes.popitem(last=False)
 
     def _busy(self) -> Counter[str]:
-        """How much each node has to do; a node that was late lately counts as the busiest."""
-        busy = Counter(miner for one in self._open.values() for miner in one.progress.miners or one.chosen)
+        """How many open tasks each node has."""
+        return Counter(miner for one in self._open.values() for miner in one.progress.miners or one.chosen)
+
+    def _late(self) -> frozenset[str]:
+        """Who was late lately."""
         struck_since = self._clock.monotonic() - STRIKE_FORGOTTEN_AFTER_S
-        for miner, at in self._strikes.items():
-            if at > struck_since:
-                busy[miner] += len(self._open) + 1
-        return busy
+        return frozenset(miner for miner, at in self._strikes.items() if at > struck_since)
 
     async def _assign(self, key: Key) -> None:
         network = self._chain.network
         try:
             session = await network.session(key[0])
-            registered = frozenset([node for node in session.dedicated_nodes if await network.is_registered(node)])
+            nodes = session.dedicated_nodes + session.ephemeral_nodes
+            registered = await network.registered(nodes)
         except ChainError as error:
             self._log.warning("assign_failed", session=key[0], task=key[1], why=error.what)
             return
-        chosen = machine.choose(session.dedicated_nodes, registered, self._busy(), max(1, session.redundant))
+        late = self._late()
+        chosen = machine.choose(nodes, registered, self._busy(), max(1, session.redundant), late=late)
         if not chosen:
-            self._log.warning("no_miner", session=key[0], task=key[1], dedicated=len(session.dedicated_nodes), registered=len(registered))
+            self._log.warning("no_miner", session=key[0], task=key[1], nodes=len(nodes), registered=len(registered))
             return
+        if len(chosen) < session.redundant:
+            self._log.info("fewer_miners", session=key[0], task=key[1], chosen=len(chosen), asked=session.redundant, late=sorted(late))
         if (one := self._open.get(key)) is not None:
             one.chosen = chosen
+        self._log.info("task_assigning", session=key[0], task=key[1], miners=len(chosen))
         await self._write(key, "assign", network.assign_task(*key, chosen, session.model))
 
     def _send(self, key: Key, what: str, call: Call) -> None:

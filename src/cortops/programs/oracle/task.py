@@ -8,7 +8,7 @@ rewound events are harmless.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -173,7 +173,14 @@ def with_limits(task: Task, limits: Limits) -> Task:
     return replace(task, limits=limits)
 
 
-def choose(dedicated: Sequence[str], registered: frozenset[str], busy: Mapping[str, int], count: int) -> tuple[str, ...]:
-    """At most `count` of the session's registered nodes, least busy first, then in the session's order."""
-    eligible = [node for node in dict.fromkeys(dedicated) if node in registered]
-    return tuple(sorted(eligible, key=lambda node: busy.get(node, 0))[:count])
+def choose(
+    nodes: Sequence[str], registered: frozenset[str], busy: Mapping[str, int], count: int, *, late: Set[str] = frozenset()
+) -> tuple[str, ...]:
+    """At most `count` of the session's registered nodes, least busy first, then in the session's order.
+
+    late: nodes that let a deadline pass lately. They are left out as long as any other is there, since one dead node of three would hold up
+    each task by that deadline; when all were late, all may try.
+    """
+    eligible = [node for node in dict.fromkeys(nodes) if node in registered]
+    in_time = [node for node in eligible if node not in late]
+    return tuple(sorted(in_time or eligible, key=lambda node: busy.get(node, 0))[:count])

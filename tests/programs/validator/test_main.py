@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import replace
+
+import pytest
+
+from cortops.programs.common.logs import make_log
+from cortops.programs.validator.main import serve
+from cortops.protocol.settings import ValidatorSettings
+from cortops.testing.clock import VirtualClock
+from cortops.words.errors import BadInput
+
+ENV = {
+    "NODE_NAME": "validator-1",
+    "HOST": "http://127.0.0.1:1",
+    "CHAINID": "1",
+    "CONTRACT_ADDRESS_RUNTIME": "0x" + "00" * 20,
+    "NODE_PUBLIC_KEY": "0x" + "00" * 20,
+    "NODE_PRIVATE_KEY": "k",
+    "VALIDATOR_MODEL_PATH": "m",
+    "VALIDATOR_TOKENIZER_PATH": "t",
+    "NODE_BIND_PORT": "5301",
+}
+
+
+def test_settings_are_written_and_read() -> None:
+    found = ValidatorSettings.from_env(ENV)
+    assert (found.similarity_min, found.bind_ip, found.port) == (0.75, "127.0.0.1", 5301)
+    assert ValidatorSettings.from_env(found.to_env()) == found
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 1.5, float("nan")])
+def test_a_threshold_that_cannot_be_is_refused(value: float) -> None:
+    clock = VirtualClock()
+    settings = replace(ValidatorSettings.from_env(ENV), similarity_min=value)
+    with pytest.raises(BadInput, match="VALIDATOR_SIMILARITY_MIN"):
+        asyncio.run(serve(settings, make_log("validator", io.BytesIO(), clock), clock))
