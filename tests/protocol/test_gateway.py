@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cortops.protocol.gateway import GatewayConfig, Listen, Member, Pool, Store
+from cortops.protocol.gateway import IN_FLIGHT_MAX, SESSION_MAX, GatewayConfig, Listen, Member, Pool, Store
 from cortops.words.errors import BadInput
 
 CONFIG = GatewayConfig(
@@ -33,6 +33,17 @@ def test_there_and_back() -> None:
     assert CONFIG.to_json().endswith(b"}\n")
     minimal = {key: raw()[key] for key in ("listen", "models", "pools", "store")}
     assert GatewayConfig.from_json(msgspec.json.encode(minimal)) == CONFIG
+
+
+def test_a_session_is_a_place_in_the_slot_file_and_bounded_like_one() -> None:
+    value = raw()
+    value["pools"]["pool-1"]["members"][0]["sessions"] = [SESSION_MAX]
+    value["pools"]["pool-1"]["in_flight_per_session"] = IN_FLIGHT_MAX
+    assert GatewayConfig.from_json(msgspec.json.encode(value)).pools["pool-1"].members[0].sessions == (SESSION_MAX,)
+    value["pools"]["pool-1"]["members"][0]["sessions"] = [SESSION_MAX + 1]
+    value["pools"]["pool-1"]["in_flight_per_session"] = IN_FLIGHT_MAX + 1
+    found = reasons(value)
+    assert "$.pools.pool-1.members[0].sessions[0]: " in found and "$.pools.pool-1.in_flight_per_session: " in found
 
 
 def test_secrets_are_not_in_repr() -> None:

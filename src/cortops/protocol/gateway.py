@@ -13,6 +13,11 @@ from cortops.words.errors import BadInput
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+SESSION_MAX = 2**53
+IN_FLIGHT_MAX = 64  # requests at once in one session
+# What a router's 503 says when its task may be on chain, or may get there yet: the same router, asked again under the same
+# X-Request-ID, adopts it. Asking another one could run it twice.
+ASK_AGAIN = frozenset({"router_stopping", "chain_unreachable", "chain_error", "chain_rewound"})
 # A name travels in URLs, headers and logs.
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=128)]
 
@@ -39,7 +44,7 @@ class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: Name
     url: Annotated[str, Meta(pattern=r"^https?://[!-~]+$", max_length=512)]
-    sessions: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1, max_length=4096)]
+    sessions: Annotated[tuple[Annotated[int, Meta(ge=0, le=SESSION_MAX)], ...], Meta(min_length=1, max_length=4096)]
     api_key: Annotated[str, Meta(pattern=r"^[!-~]+$", max_length=512)]
 
     def __repr__(self) -> str:
@@ -47,12 +52,17 @@ class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Pool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Members that serve the same models. One request in flight a session by default (facts B: two at once can fail)."""
+    """Members that serve the same models. One request in flight a session by default (facts B: two at once can fail).
+
+    queue_max: requests that wait in this process. return_wait_s: how long a request that its member may have submitted waits for that
+    member to come back; no other one is asked.
+    """
 
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=1024)]
-    in_flight_per_session: Annotated[int, Meta(ge=1, le=64)] = 1
+    in_flight_per_session: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] = 1
     queue_max: Annotated[int, Meta(ge=0, le=100_000)] = 64
     queue_wait_s: Seconds = 20.0
+    return_wait_s: Seconds = 60.0
     health: Health = Health()
 
 
@@ -68,11 +78,17 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where keys are read, and where usage goes: first the spool folder, then the usage database."""
+    """Where keys are read, and where usage goes: first the spool folder, then the usage database.
+
+    spool_folder: of this process; those of the gateway's other processes stand beside it, named `spool*`, and what an ended process left
+    in one is shipped by any other. slots_file: the same for all processes, so that a session's requests in flight are counted once;
+    "" for a process that is alone.
+    """
 
     keys_db: Annotated[str, Meta(min_length=1)]
     usage_db: Annotated[str, Meta(min_length=1)]
     spool_folder: Annotated[str, Meta(min_length=1)]
+    slots_file: str = ""
     spool_fsync: Literal["never", "always"] = "never"  # never: a power loss may lose 50 ms; kill -9 loses nothing in either
     spool_segment_max_mib: Annotated[int, Meta(ge=1, le=1024)] = 16
     ship_every_s: Seconds = 0.25

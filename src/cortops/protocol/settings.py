@@ -64,14 +64,12 @@ def _write(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSettings(_Settings):
-    """Where the chain and its contracts are, and who this node is on it."""
+    """Where the chain is, through which contract the others are found, and who this node is on it."""
 
     name: str = _key("NODE_NAME")  # ours
     rpc_url: str = _key("HOST")
     chain_id: int = _key("CHAINID")
-    node_registry: str = _key("CONTRACT_ADDRESS_IAM")
-    session: str = _key("CONTRACT_ADDRESS_SESSION")  # ours, until the runtime registry names it
-    session_queue: str = _key("CONTRACT_ADDRESS_SESSION_QUEUE")  # ours, as above
+    runtime: str = _key("CONTRACT_ADDRESS_RUNTIME")  # the one contract address of an env file (facts C.1)
     address: str = _key("NODE_PUBLIC_KEY")
     private_key: str = _key("NODE_PRIVATE_KEY")
 
@@ -118,6 +116,19 @@ class OracleSettings(ChainSettings):
     ack_timeout_s: int = _key("ORACLE_ACK_TIMEOUT_S", default=30)  # ours; public deadlines are unknown (facts J.7)
     precommit_timeout_s: int = _key("ORACLE_PRECOMMIT_TIMEOUT_S", default=300)  # ours; a task's own requestParams[0] wins
     commit_timeout_s: int = _key("ORACLE_COMMIT_TIMEOUT_S", default=60)  # ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorSettings(ChainSettings):
+    """The validator: where its embedding model is, and from which similarity on two answers agree. All ours."""
+
+    ROLE: ClassVar[str] = "validator"
+
+    model_path: str = _key("VALIDATOR_MODEL_PATH")  # model.safetensors of all-MiniLM-L6-v2
+    tokenizer_path: str = _key("VALIDATOR_TOKENIZER_PATH")  # its tokenizer.json
+    similarity_min: float = _key("VALIDATOR_SIMILARITY_MIN", default=0.75)  # 0..1; public thresholds are unknown (facts E)
+    bind_ip: str = _key("NODE_BIND_IP", default="127.0.0.1")  # /health
+    port: int = _key("NODE_BIND_PORT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

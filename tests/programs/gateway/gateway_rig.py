@@ -81,7 +81,11 @@ def make_config(folder: Path, routers: list[FakeRouter], *, limits: Limits | Non
         pools={"pool-1": Pool(members=members, **pool)},
         limits=limits or Limits(),
         store=Store(
-            keys_db=str(folder / "keys.db"), usage_db=str(folder / "usage.db"), spool_folder=str(folder / "spool"), ship_every_s=0.02
+            keys_db=str(folder / "keys.db"),
+            usage_db=str(folder / "usage.db"),
+            spool_folder=str(folder / "spool-1"),
+            slots_file=str(folder / "slots"),
+            ship_every_s=0.02,
         ),
     )
 
@@ -96,9 +100,12 @@ def issue_key(folder: Path, **options: Any) -> str:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, *, routers: int = 1, clock: Clock | None = None, **options: Any) -> AsyncIterator[Rig]:
+async def gateway(
+    folder: Path, *, routers: int = 1, given: list[FakeRouter] | None = None, clock: Clock | None = None, **options: Any
+) -> AsyncIterator[Rig]:
+    """`given`: routers that the test itself starts and ends, instead of `routers` that are always there."""
     async with AsyncExitStack() as stack:
-        fakes = [await stack.enter_async_context(FakeRouter().listening()) for _ in range(routers)]
+        fakes = given or [await stack.enter_async_context(FakeRouter().listening()) for _ in range(routers)]
         config = make_config(folder, fakes, **options)
         key = issue_key(folder)
         out = io.BytesIO()

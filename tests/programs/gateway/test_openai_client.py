@@ -125,7 +125,7 @@ def test_killed_under_load_each_request_that_was_answered_has_one_row(tmp_path: 
         rows = usage.rows_since(connection, tmp_path / "usage.db", 0)
         connection.close()
         assert sorted(row.request_id for row in rows) == sorted(answered)
-        assert not list((tmp_path / "spool").iterdir())
+        assert not list((tmp_path / "spool-1").iterdir())
 
 
 def test_bad_configuration_and_a_taken_port_end_with_the_cure(tmp_path: Path) -> None:

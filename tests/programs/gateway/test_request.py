@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortops.programs.gateway.request import (
-    ATTEMPTS_MAX,
+from cortops.programs.gateway.events import (
     Acquire,
     Answer,
     BreakOff,
@@ -24,18 +23,23 @@ from cortops.programs.gateway.request import (
     Granted,
     Head,
     NotGranted,
+    Pause,
     Received,
     Record,
     Refuse,
     Relay,
-    Request,
-    State,
+    Rested,
     Turned,
     Whole,
 )
+from cortops.programs.gateway.request import ATTEMPTS_MAX, RETURN_EVERY_S, Request, State
 from cortops.programs.gateway.select import Slot
+from cortops.programs.router import request as router
+from cortops.programs.router.refusals import refusal_of
+from cortops.protocol.gateway import ASK_AGAIN
 from cortops.protocol.keys import KeyRow
 from cortops.protocol.openai import ApiError, ChatRequest, Tokens
+from cortops.words.errors import CallReverted, ChainError, ChainUnreachable, NotMined
 from cortops.words.question import Silence
 
 KEY = KeyRow(id="key_1", name="n", scopes=(), created_at=0, expires_at=None, revoked_at=None)
@@ -50,12 +54,16 @@ def granted(slot: Slot = A) -> Granted:
     return Granted(slot=slot)
 
 
-def broken(silence: Silence = Silence.RESET, *, sent: bool = True) -> Broken:
-    return Broken(at=9.0, silence=silence, sent=sent, why="why", tokens=TOKENS)
+def broken(silence: Silence = Silence.RESET, *, sent: bool = True, at: float = 9.0, **more: bool) -> Broken:
+    return Broken(at=at, silence=silence, sent=sent, why="why", tokens=TOKENS, **more)
 
 
-def turned(status: int, task: tuple[int, int] | None = None) -> Turned:
-    return Turned(at=9.0, status=status, task=task, message="", code="")
+def refused(at: float = 9.0) -> Broken:
+    return broken(Silence.REFUSED, sent=False, at=at)
+
+
+def turned(status: int, task: tuple[int, int] | None = None, code: str = "", *, at: float = 9.0, written: bool = False) -> Turned:
+    return Turned(at=at, status=status, task=task, message="", code=code, written=written)
 
 
 def gone() -> ClientGone:
@@ -64,6 +72,8 @@ def gone() -> ClientGone:
 
 WHOLE = Whole(at=9.0, task=(1, 7), body=b"reply", tokens=TOKENS)
 HEAD = Head(task=(1, 7))
+RESTED = Rested()
+RETURN_WAIT_S = 20.0
 ENDED = Ended(at=9.0, tokens=TOKENS, first_token_at=4.0)
 
 
@@ -75,6 +85,8 @@ def shown(command: Command) -> str:
             return f"forward {slot.member}"
         case Free(slot=slot, ok=ok):
             return f"free {slot.member} {ok}"
+        case Pause(slot=slot, ok=ok):
+            return f"pause {slot.member} {ok}"
         case Record(row=row):
             return f"record {row.status} {row.error}".rstrip()
         case Refuse(error=error):
@@ -86,7 +98,7 @@ def shown(command: Command) -> str:
 
 
 def play(*events: Event) -> list[str]:
-    request = Request(id="req_1", client_id="", started_at=1.0)
+    request = Request(id="req_1", client_id="", started_at=1.0, ends_at=100.0, return_wait_s=RETURN_WAIT_S)
     return [" | ".join(shown(command) for command in request.step(event)) for event in events]
 
 
@@ -130,23 +142,83 @@ PLAYBOOKS: dict[str, tuple[list[Event], list[str]]] = {
         ["acquire p -", "forward a", "free a None | record failed member_failed | refuse 503 member_failed"],
     ),
     "nothing sent: another member, the first one suspected": (
-        [RECEIVED, granted(A), broken(Silence.REFUSED, sent=False), granted(B), HEAD, ENDED],
+        [RECEIVED, granted(A), refused(), granted(B), HEAD, ENDED],
         ["acquire p -", "forward a", "free a False | acquire p -a", "forward b", "relay", "free b True | record ok | finish"],
     ),
     "nothing sent and nobody else": (
-        [RECEIVED, granted(A), broken(Silence.REFUSED, sent=False), NotGranted(at=2.0, kind="no_member", why="")],
+        [RECEIVED, granted(A), refused(), NotGranted(at=2.0, kind="no_member", why="")],
         ["acquire p -", "forward a", "free a False | acquire p -a", "record refused member_unreachable | refuse 503 member_unreachable"],
     ),
-    "sent and reset: never again": (
-        [RECEIVED, granted(A), broken()],
-        ["acquire p -", "forward a", "free a False | record failed member_broke_off | refuse 502 member_broke_off"],
+    "sent and reset: the same member again, and no other": (
+        [RECEIVED, granted(A), broken(), RESTED, WHOLE],
+        ["acquire p -", "forward a", "pause a False", "forward a", "free a True | record ok | answer"],
+    ),
+    "dies with the request, comes back and adopts": (
+        [RECEIVED, granted(A), broken(), RESTED, refused(), RESTED, turned(503, code="starting"), RESTED, HEAD, ENDED],
+        [
+            *("acquire p -", "forward a", "pause a False", "forward a", "pause a False", "forward a", "pause a None", "forward a"),
+            *("relay", "free a True | record ok | finish"),
+        ],
+    ),
+    "dies with the request and stays away": (
+        [RECEIVED, granted(A), broken(), RESTED, refused(at=9 + RETURN_WAIT_S)],
+        [
+            *("acquire p -", "forward a", "pause a False", "forward a"),
+            "free a False | record failed member_broke_off | refuse 502 member_broke_off",
+        ],
+    ),
+    "dies with the request and comes back when its time is over": (
+        [RECEIVED, granted(A), broken(at=99.0), RESTED, refused(at=99.5), RESTED, refused(at=99.8)],
+        [
+            *("acquire p -", "forward a", "pause a False", "forward a", "pause a False", "forward a"),
+            "free a False | record failed member_broke_off | refuse 502 member_broke_off",
+        ],
+    ),
+    "breaks off whenever it has the request": (
+        [RECEIVED, granted(A), broken(), RESTED, broken(), RESTED, broken()],
+        [
+            *("acquire p -", "forward a", "pause a False", "forward a", "pause a False", "forward a"),
+            "free a False | record failed member_broke_off | refuse 502 member_broke_off",
+        ],
+    ),
+    "dies in a stream of which the client has nothing": (
+        [RECEIVED, granted(A), HEAD, broken(), RESTED, HEAD, ENDED],
+        ["acquire p -", "forward a", "relay", "pause a False", "forward a", "relay", "free a True | record ok | finish"],
+    ),
+    "comes back with an error of its own": (
+        [RECEIVED, granted(A), broken(), RESTED, turned(502, (1, 7), "task_ended")],
+        ["acquire p -", "forward a", "pause a False", "forward a", "free a None | record failed task_ended | refuse 502 task_ended"],
+    ),
+    "stops with the request": (
+        [RECEIVED, granted(A), turned(503, (1, 7), "router_stopping"), RESTED, refused(), RESTED, WHOLE],
+        ["acquire p -", "forward a", "pause a None", "forward a", "pause a False", "forward a", "free a True | record ok | answer"],
+    ),
+    "stops in a stream of which the client has nothing": (
+        [RECEIVED, granted(A), HEAD, turned(503, code="router_stopping"), RESTED, HEAD, ENDED],
+        ["acquire p -", "forward a", "relay", "pause a None", "forward a", "relay", "free a True | record ok | finish"],
+    ),
+    "stops in a stream of which the client has a part": (
+        [RECEIVED, granted(A), HEAD, turned(503, code="router_stopping", written=True)],
+        ["acquire p -", "forward a", "relay", "free a None | record failed router_stopping | break off router_stopping"],
+    ),
+    "does not know whether it has submitted: no other member": (
+        [RECEIVED, granted(A), turned(503, code="chain_unreachable"), RESTED, turned(503, code="session_busy", at=60.0)],
+        ["acquire p -", "forward a", "pause a None", "forward a", "free a None | record failed session_busy | refuse 503 session_busy"],
+    ),
+    "what is no answer is not asked for again": (
+        [RECEIVED, granted(A), HEAD, broken(malformed=True)],
+        ["acquire p -", "forward a", "relay", "free a False | record failed member_broke_off | break off member_broke_off"],
+    ),
+    "client leaves while its member is away": (
+        [RECEIVED, granted(A), broken(), gone()],
+        ["acquire p -", "forward a", "pause a False", "free a None | record client_gone client_gone"],
     ),
     "out of time speaks not against the member": (
         [RECEIVED, granted(A), broken(Silence.TIMEOUT)],
         ["acquire p -", "forward a", "free a None | record failed timeout | refuse 504 timeout"],
     ),
     "stream breaks off": (
-        [RECEIVED, granted(A), HEAD, broken()],
+        [RECEIVED, granted(A), HEAD, broken(written=True)],
         ["acquire p -", "forward a", "relay", "free a False | record failed member_broke_off | break off member_broke_off"],
     ),
     "error inside a stream": (
@@ -202,37 +274,65 @@ def test_the_row_says_who_what_and_when() -> None:
 POSSIBLE: dict[State, list[Any]] = {
     State.RECEIVED: [RECEIVED, Received(key=WRONG, ask=WRONG), Received(key=KEY, ask=WRONG)],
     State.QUEUED: [*(NotGranted(at=2.0, kind=kind, why="") for kind in ("queue_full", "no_member", "late")), "grant", "grant", "grant"],
-    State.FORWARDED: [HEAD, HEAD, WHOLE, turned(503), turned(503, (1, 7)), turned(500), turned(400), broken(), broken(sent=False)],
-    State.STREAMING: [ENDED, turned(502), broken(), broken(Silence.TIMEOUT)],
+    State.FORWARDED: [
+        *(HEAD, HEAD, WHOLE, turned(503), turned(503, (1, 7)), turned(500), turned(400), turned(503, code="router_stopping")),
+        *(broken(), broken(Silence.TIMEOUT), broken(malformed=True), broken(sent=False), refused(), refused(at=60.0)),
+    ],
+    State.STREAMING: [ENDED, turned(502), broken(written=True), broken(), broken(Silence.TIMEOUT), turned(503, code="chain_rewound")],
+    State.RETURNING: [RESTED],
 }
 
 
+def test_the_member_is_asked_again_under_the_same_slot_after_a_pause() -> None:
+    request = Request(id="req_1", client_id="", started_at=1.0, ends_at=100.0, return_wait_s=RETURN_WAIT_S)
+    for event in (RECEIVED, granted(A)):
+        request.step(event)
+    assert request.step(broken()) == (Pause(slot=A, seconds=RETURN_EVERY_S, ok=False, why="why"),)
+    assert request.step(RESTED) == (Forward(slot=A, ask=ASK),)
+
+
+@pytest.mark.parametrize("error", [ChainUnreachable("x"), NotMined("x"), TimeoutError()])
+def test_our_routers_say_what_may_have_been_submitted_in_words_that_bind(error: ChainError | TimeoutError) -> None:
+    assert refusal_of(error).code in ASK_AGAIN
+
+
+def test_our_routers_say_that_a_task_was_lost_in_words_that_bind() -> None:
+    began, _ = router.step(router.Request(stream=False, with_tools=False), router.Submitted(task=7))
+    _, (fail, _) = router.step(began, router.Vanished())
+    assert isinstance(fail, router.Fail) and fail.code in ASK_AGAIN
+
+
+@pytest.mark.parametrize("reason", ["queue full", "no such session", "anything else"])
+def test_our_routers_say_what_the_chain_refused_in_words_that_do_not(reason: str) -> None:
+    assert refusal_of(CallReverted("x", why=reason)).code not in ASK_AGAIN
+
+
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_happens_slots_come_back_and_one_row_is_left(data: st.DataObject) -> None:
-    request = Request(id="req_1", client_id="", started_at=1.0)
+    request = Request(id="req_1", client_id="", started_at=1.0, return_wait_s=RETURN_WAIT_S)
     taken: list[Slot] = []
     commands: list[Command] = []
-    number = 0
-    forwarded_after_submission = False
+    after_submission: list[Command] = []
     submitted = False
     while request.state is not State.FINISHED:
         event = gone() if data.draw(st.integers(0, 9)) == 0 else data.draw(st.sampled_from(POSSIBLE[request.state]))
         if event == "grant":
-            number += 1
-            taken.append(Slot(member=str(number), session=number))
+            taken.append(Slot(member=str(len(taken)), session=len(taken)))
             event = granted(taken[-1])
         if isinstance(event, Broken | Turned):
             submitted = submitted or getattr(event, "sent", False) or getattr(event, "task", None) is not None
+            submitted = submitted or getattr(event, "code", "") in ASK_AGAIN
         step = request.step(event)
-        forwarded_after_submission = forwarded_after_submission or (submitted and any(isinstance(c, Acquire | Forward) for c in step))
+        after_submission += step if submitted else ()
         commands += step
     known = not any(isinstance(command, Refuse) and command.error is WRONG and len(commands) == 1 for command in commands) and bool(
         commands
     )
     assert [command.slot for command in commands if isinstance(command, Free)] == taken
     assert sum(isinstance(command, Record) for command in commands) == int(known)
-    assert not forwarded_after_submission
+    assert not any(isinstance(command, Acquire) for command in after_submission)
+    assert all(command.slot == taken[-1] for command in after_submission if isinstance(command, Forward | Pause))
     ends = [index for index, command in enumerate(commands) if isinstance(command, Answer | Refuse | Finish | BreakOff)]
     assert len(ends) <= 1 and all(index == len(commands) - 1 for index in ends)
     assert request.step(gone()) == ()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared_rights import Shared
 
-from cortops.programs.gateway.select import Denied, PoolState, Slot, Ticket
+from cortops.programs.gateway.select import Denied, PoolState, Rights, Slot, Ticket
 from cortops.protocol.gateway import Health, Member, Pool
 
 
-def pool(sessions: dict[str, tuple[int, ...]], **options: object) -> PoolState:
+def pool(sessions: dict[str, tuple[int, ...]], rights: Rights | None = None, **options: object) -> PoolState:
     members = tuple(Member(name=name, url="http://h", sessions=found, api_key="k") for name, found in sessions.items())
-    return PoolState(Pool(members=members, health=Health(bad_after=2, good_after=2), **options))  # type: ignore[arg-type]
+    return PoolState(Pool(members=members, health=Health(bad_after=2, good_after=2), **options), rights)  # type: ignore[arg-type]
 
 
 def slot(found: Slot | Ticket | Denied) -> Slot:
@@ -158,3 +161,130 @@ def test_slots_and_places_are_never_lost_or_doubled(steps: list[int]) -> None:
         assert len({found.session for found in held}) == len(held)
         assert sum(member.in_flight for member in state.members()) == len(held)
         assert state.queued == len(waiting)
+
+
+def test_a_slot_that_another_process_has_counts_as_taken_and_the_next_is_tried() -> None:
+    shared = Shared()
+    one, other = (pool({"a": (1,), "b": (2, 3)}, shared.of(name)) for name in ("one", "other"))
+    first = slot(one.acquire())
+    assert first.member == "a"
+    assert [slot(other.acquire()).session for _ in range(2)] == [2, 3]
+    assert [member.in_flight for member in other.members()] == [0, 2], "only its own are told"
+    ticket(other.acquire())
+    other.release(Slot(member="b", session=2))
+    assert slot(one.acquire()).session == 2
+
+
+def test_load_is_counted_whoever_has_it() -> None:
+    shared = Shared()
+    one, other = (pool({"a": (1, 2), "b": (3, 4)}, shared.of(name)) for name in ("one", "other"))
+    assert [slot(one.acquire()).session for _ in range(3)] == [1, 3, 2]
+    assert [slot(other.acquire()).session] == [4], "a was refused once, so b looked freer"
+
+
+def test_what_another_process_gave_back_is_found_again() -> None:
+    shared = Shared()
+    one, other = (pool({"a": (1,), "b": (2,)}, shared.of(name)) for name in ("one", "other"))
+    held = slot(one.acquire())
+    seconds = [slot(other.acquire())]
+    waiting = ticket(other.acquire())
+    assert other.grants() == []
+    one.release(held)
+    (grant,) = other.grants()
+    assert (grant.ticket, grant.slot.member) == (waiting, "a")
+    other.release(seconds[0])
+    other.release(grant.slot)
+    assert {slot(one.acquire()).member, slot(one.acquire()).member} == {"a", "b"}
+
+
+def test_who_is_polite_goes_behind_those_who_wait_elsewhere_if_there_is_a_queue() -> None:
+    state = pool({"a": (1,)})
+    waiting = ticket(state.acquire(polite=True))
+    assert [grant.ticket for grant in state.grants()] == [waiting]
+    assert slot(pool({"a": (1,)}, queue_max=0).acquire(polite=True)).session == 1
+
+
+def test_each_slot_is_tried_at_most_once_a_look() -> None:
+    shared = Shared()
+    one, other = (pool({"a": tuple(range(10)), "b": tuple(range(10, 20))}, shared.of(name)) for name in ("one", "other"))
+    for _ in range(20):
+        slot(one.acquire())
+    for _ in range(3):
+        before = shared.tries
+        ticket(other.acquire())
+        assert shared.tries - before in (0, 20)
+    before = shared.tries
+    assert other.grants() == []
+    assert shared.tries - before == 20
+
+
+def test_a_killed_process_leaves_its_slots_to_the_others() -> None:
+    shared = Shared()
+    one, other = (pool({"a": (1,), "b": (2,)}, shared.of(name)) for name in ("one", "other"))
+    slot(one.acquire()), slot(one.acquire())
+    waiting = ticket(other.acquire())
+    shared.kill("one")
+    assert [grant.ticket for grant in other.grants()] == [waiting]
+
+
+@dataclass
+class Process:
+    """One process of a simulated gateway: its state, what it holds, who waits in it."""
+
+    name: str
+    state: PoolState
+    held: list[Slot] = field(default_factory=list)
+    waiting: list[Ticket] = field(default_factory=list)
+
+    def look(self) -> None:
+        for grant in self.state.grants():
+            self.waiting.remove(grant.ticket)
+            self.held.append(grant.slot)
+
+    def ask(self, avoid: str) -> None:
+        found = self.state.acquire(avoid)
+        if isinstance(found, Slot):
+            self.held.append(found)
+        elif isinstance(found, Ticket):
+            self.waiting.append(found)
+
+
+MEMBERS = {"a": (1, 2), "b": (3,)}
+STEPS = ("ask", "avoid_a", "release", "look", "leave", "kill", "turn")
+
+
+@given(st.lists(st.tuples(st.sampled_from("01"), st.sampled_from(STEPS)), max_size=200))
+def test_two_processes_never_have_the_same_slot_and_lose_none(steps: list[tuple[str, str]]) -> None:
+    shared = Shared()
+    processes = {name: Process(name, pool(MEMBERS, shared.of(name), in_flight_per_session=2, queue_max=3)) for name in "01"}
+    for name, step in steps:
+        process = processes[name]
+        if step in ("ask", "avoid_a"):
+            process.ask("a" if step == "avoid_a" else "")
+        elif step == "release" and process.held:
+            process.state.release(process.held.pop(0))
+        elif step == "look":
+            process.look()
+        elif step == "leave" and process.waiting:
+            assert process.state.leave(process.waiting.pop())
+        elif step == "kill":
+            shared.kill(name)
+            processes[name] = Process(name, pool(MEMBERS, shared.of(name), in_flight_per_session=2, queue_max=3))
+        elif step == "turn":
+            process.state.report("a", ok=process.state.members()[0].state == "down", why="")
+        held = [(held.session, held.number) for one in processes.values() for held in one.held]
+        assert len(held) == len(set(held)) == len(shared.holders)
+        for one in processes.values():
+            assert sum(member.in_flight for member in one.state.members()) == len(one.held)
+            assert one.state.queued == len(one.waiting)
+    # whoever looks gets what is free: nothing is lost by having been refused
+    for one in processes.values():
+        while one.held:
+            one.state.release(one.held.pop())
+        while one.waiting:
+            one.state.leave(one.waiting.pop())
+    for one in processes.values():
+        for _ in range(4):
+            one.state.report("a", ok=True, why="")
+        assert len([slot(one.state.acquire()) for _ in range(6)]) == 6
+        shared.kill(one.name)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cortops.programs.common.logs import make_log
-from cortops.programs.gateway.ship import Ship
+from cortops.programs.gateway.ship import LOOK_AROUND_EVERY_S, Ship
 from cortops.programs.gateway.spool import Spool
 from cortops.protocol import usage
 from cortops.protocol.usage import UsageRow
@@ -26,8 +26,8 @@ from cortops.words.errors import StoreUnavailable
 class Yard:
     """A spool with its ship in a folder."""
 
-    def __init__(self, folder: Path, *, label: str = "1", fsync: bool = False, database: Path | None = None) -> None:
-        self.folder = folder / "spool"
+    def __init__(self, folder: Path, *, label: str = "1", fsync: bool = False, database: Path | None = None, spool: str = "spool") -> None:
+        self.folder = folder / spool
         self.database = database or folder / "usage.db"
         self.out = io.BytesIO()
         self.clock = VirtualClock()
@@ -178,6 +178,47 @@ def test_a_live_neighbour_keeps_its_segment(tmp_path: Path) -> None:
     assert one.step() and one.rows() == ["a", "b", "c"] and one.segments() == ["1-000001.jsonl"]
     other.ship.close()
     one.close()
+
+
+def test_what_an_ended_process_left_in_its_own_folder_is_shipped_by_another(tmp_path: Path) -> None:
+    left = Yard(tmp_path, label="1", spool="spool-2")
+    left.add("a", "b")
+    yard = Yard(tmp_path, label="2", spool="spool-1")
+    assert yard.step() and yard.rows() == [], "it still lives"
+    left.spool.close()
+    assert yard.step() and yard.rows() == [], "it looks around now and then only"
+    asyncio.run(yard.clock.advance(LOOK_AROUND_EVERY_S))
+    assert yard.step() and yard.rows() == ["a", "b"]
+    assert left.segments() == [] and yard.segments() == ["2-000001.jsonl"]
+    left.ship.close()
+    yard.close()
+
+
+def test_the_folder_of_an_earlier_release_is_shipped_too(tmp_path: Path) -> None:
+    old = tmp_path / "spool"
+    old.mkdir()
+    (old / "0-000001.jsonl").write_bytes(b'{"request_id":"old","key_id":"k","finished_at":1.0}\n')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1.jsonl").write_bytes(b"not ours")
+    yard = Yard(tmp_path, spool="spool-1")
+    assert yard.step() and yard.rows() == ["old"] and not list(old.iterdir())
+    assert (tmp_path / "other" / "1.jsonl").exists()
+    yard.close()
+
+
+def test_two_who_look_around_at_once_ship_each_row_once(tmp_path: Path) -> None:
+    left = Yard(tmp_path, label="0", spool="spool-3")
+    left.add(*(f"{number:04}" for number in range(500)))
+    left.spool.close()
+    one, other = Yard(tmp_path, label="1", spool="spool-1"), Yard(tmp_path, label="2", spool="spool-2")
+
+    async def both() -> None:
+        assert await asyncio.gather(one.ship.step(), other.ship.step()) == [True, True]
+
+    asyncio.run(both())
+    assert one.rows() == [f"{number:04}" for number in range(500)] and left.segments() == []
+    for yard in (left, one, other):
+        yard.close()
 
 
 def test_a_folder_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:

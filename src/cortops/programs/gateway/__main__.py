@@ -17,18 +17,21 @@ from cortops.programs.gateway.handle import Gateway
 from cortops.programs.gateway.health import watch_members
 from cortops.programs.gateway.keycheck import KeyCheck
 from cortops.programs.gateway.pools import Pools
+from cortops.programs.gateway.select import Alone
 from cortops.programs.gateway.server import HttpServer
 from cortops.programs.gateway.ship import Ship
+from cortops.programs.gateway.slots import SlotFile
 from cortops.programs.gateway.spool import Spool
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import GatewayConfig
 from cortops.protocol.http import HttpClient
 from cortops.protocol.keys import open_keys
 from cortops.words.clock import Clock, SystemClock
-from cortops.words.errors import PortTaken
+from cortops.words.errors import PortTaken, StoreUnavailable
 
 STOP_GRACE_S = 6.0  # of the 9 s that process.start allows
 IDLE_MEMBERS_MAX = 256
+MAKE_TRIES_MAX, MAKE_AGAIN_S = 5, 0.1
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -51,9 +54,22 @@ async def serve(config: GatewayConfig, log: Log) -> None:
     """Serve until cancelled; then let requests end, ship what is spooled, and close. A folder without any store gets an empty one; a key
     store that has gone from beside the usage is not replaced: that would turn every customer away as unknown.
     """
+    clock = SystemClock()
     if not Path(config.store.usage_db).exists():
-        open_keys(Path(config.store.keys_db)).close()
-    await run(config, log, SystemClock())
+        await make_keys(Path(config.store.keys_db), clock)
+    await run(config, log, clock)
+
+
+async def make_keys(path: Path, clock: Clock) -> None:
+    """An empty key store, if there is none. SQLite refuses one of two processes that make the same store at once: try again."""
+    for left in reversed(range(MAKE_TRIES_MAX)):
+        try:
+            open_keys(path).close()
+            return
+        except StoreUnavailable:
+            if not left:
+                raise
+            await clock.sleep(MAKE_AGAIN_S)
 
 
 async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio.Future[int] | None = None) -> None:
@@ -65,7 +81,8 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
     spool = Spool(Path(store.spool_folder), segment_max_mib=store.spool_segment_max_mib, fsync=store.spool_fsync == "always", label=label)
     ship = Ship(spool, Path(store.spool_folder), Path(store.usage_db), clock=clock, log=log, every_s=store.ship_every_s)
     keys = KeyCheck(Path(store.keys_db), clock, stale_max_s=store.keys_stale_max_s)
-    pools = Pools(config, clock, deadlines)
+    rights = SlotFile(Path(store.slots_file)) if store.slots_file else Alone()
+    pools = Pools(config, clock, deadlines, rights)
     gateway = Gateway(config, pools=pools, keys=keys, spool=spool, ship=ship, http=http, clock=clock, log=log)
     server = HttpServer(
         gateway.handle,
@@ -81,12 +98,13 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
         if keys.trouble:
             log.warning("keys_unavailable", what=keys.trouble, next="create the key store with: cortops keys issue")
         port = await listen(server, config)
-        log.info("listening", ip=config.listen.ip, port=port, models=len(config.models), pools=len(config.pools))
+        log.info("listening", process=config.name, ip=config.listen.ip, port=port, models=len(config.models), pools=len(config.pools))
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
         async with asyncio.TaskGroup() as group:
             group.create_task(keys.run())
             group.create_task(ship.run())
+            group.create_task(pools.run())
             group.create_task(watch_members(config, pools, http, clock, log))
             if started is not None:
                 started.set_result(port)
@@ -98,6 +116,7 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
         keys.close()
         deadlines.close()
         await http.close()
+        rights.close()
 
 
 async def listen(server: HttpServer, config: GatewayConfig) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import unquote
 
 from cortops.programs.common.logs import Log
-from cortops.programs.gateway.health import health_page
-from cortops.programs.gateway.incoming import Incoming
-from cortops.programs.gateway.keycheck import KeyCheck
-from cortops.programs.gateway.pools import Pools
-from cortops.programs.gateway.request import (
+from cortops.programs.common.metrics import CONTENT_TYPE, Metrics, Reading
+from cortops.programs.gateway.events import (
     NO_TOKENS,
     Acquire,
     Answer,
@@ -23,20 +21,25 @@ from cortops.programs.gateway.request import (
     Forward,
     Free,
     Head,
+    Pause,
     Received,
     Record,
     Refuse,
     Relay,
-    Request,
-    State,
+    Rested,
     Turned,
     Whole,
-    unknown_model,
 )
+from cortops.programs.gateway.health import health_page
+from cortops.programs.gateway.incoming import Incoming
+from cortops.programs.gateway.keycheck import KeyCheck
+from cortops.programs.gateway.metrics import reading
+from cortops.programs.gateway.pools import Pools
+from cortops.programs.gateway.request import Request, State, unknown_model
 from cortops.programs.gateway.server import ClientConnection
 from cortops.programs.gateway.ship import Ship
 from cortops.programs.gateway.spool import Spool
-from cortops.protocol.gateway import GatewayConfig
+from cortops.protocol.gateway import ASK_AGAIN, GatewayConfig
 from cortops.protocol.http import HttpClient, HttpFailure, HttpStream
 from cortops.protocol.openai import (
     DONE,
@@ -56,6 +59,7 @@ REPLY_MAX = 16 * 2**20  # bytes of a member's whole answer
 ERROR_MAX = 64 * 1024  # bytes of a member's error
 TAIL_WAIT_S = 1.0  # for the end of a member's stream after its [DONE]
 NOT_FOUND = "not_found"
+CLIENT_LEFT = 499  # counted, never sent: nginx's own number for it
 
 
 class Gateway:
@@ -73,14 +77,21 @@ class Gateway:
         self._ship = ship
         self._log = log
         self._created = int(clock.now())
+        self._answered: Counter[str] = Counter()  # status -> POST requests
+        self._metrics = Metrics(self._reading)
 
     async def handle(self, incoming: Incoming, connection: ClientConnection) -> None:
         """The route of a request. Anything unknown is a 404 in the one error shape."""
         match incoming.method, incoming.path:
             case "POST", "/v1/chat/completions":
-                await self._chat(incoming, connection)
+                try:
+                    await self._chat(incoming, connection)
+                finally:
+                    self._answered[str(connection.status if connection.started else CLIENT_LEFT)] += 1
             case "GET", "/health":
                 connection.reply(*self.health())
+            case "GET", "/metrics":
+                connection.reply(200, self._metrics.page(), content_type=CONTENT_TYPE)
             case "GET", "/v1/models":
                 self._models(incoming, connection, "")
             case "GET", path if path.startswith("/v1/models/"):
@@ -91,10 +102,19 @@ class Gateway:
 
     def health(self) -> tuple[int, bytes]:
         """(HTTP status, body) of GET /health: pools with their members, and every reason against us."""
-        kept = (("the key store", self._keys.trouble), ("the usage spool", self.spool.trouble), ("the usage store", self._ship.trouble))
+        kept = (
+            ("the key store", self._keys.trouble),
+            ("the usage spool", self.spool.trouble),
+            ("the usage store", self._ship.trouble),
+            ("the slot file", self.pools.trouble),
+        )
         troubles = tuple(f"{store} cannot be used; the log says why" for store, trouble in kept if trouble)
         queued = {name: self.pools.queued(name) for name in self.config.pools}
-        return health_page(self.config.models, self.pools.views(), queued, troubles)
+        return health_page(self.config.name, self.config.models, self.pools.views(), queued, troubles)
+
+    def _reading(self) -> Reading:
+        queued = {name: self.pools.queued(name) for name in self.config.pools}
+        return reading(well=self.health()[0] == 200, views=self.pools.views(), queued=queued, requests=self._answered)
 
     def report(self, pool: str, member: str, *, ok: bool, why: str) -> None:
         """What a request learned of its member."""
@@ -113,10 +133,17 @@ class Gateway:
             refuse(connection, unknown_model(alias), incoming.shown_id)
 
     async def _chat(self, incoming: Incoming, connection: ClientConnection) -> None:
-        request = Request(id=incoming.id, client_id=incoming.client_id, started_at=self.clock.now())
         key = self._keys.check(incoming.headers.get("authorization", ""))
         ask = read_chat(incoming.body) if not isinstance(key, ApiError) else key
         pool = "" if isinstance(ask, ApiError) else self.config.models.get(ask.model, "")
+        started_at = self.clock.now()
+        request = Request(
+            id=incoming.id,
+            client_id=incoming.client_id,
+            started_at=started_at,
+            ends_at=started_at + self.config.limits.request_timeout_s,
+            return_wait_s=self.config.pools[pool].return_wait_s if pool else 0.0,
+        )
         exchange = Exchange(self, request, incoming, connection, pool)
         await exchange.run(Received(key=key, ask=ask, pool=pool, refusal=self._refusal()))
 
@@ -163,6 +190,12 @@ class Exchange:
                     return await self._relay()
                 case Acquire():
                     return await self._gateway.pools.acquire(command.pool, command.avoid)
+                case Pause():
+                    await self._let_go()
+                    if command.ok is not None:
+                        self._gateway.report(self._pool, command.slot.member, ok=command.ok, why=command.why)
+                    await self._gateway.clock.sleep(command.seconds)
+                    return Rested()
                 case Free():
                     await self._let_go()  # first the connection, so that the next request on this session may use it
                     if command.ok is not None:
@@ -204,9 +237,13 @@ class Exchange:
                     alias=command.ask.model, public_id=f"chatcmpl-{self._request.id}", wants_usage=command.ask.wants_usage
                 )
                 return Head(task=task)
-            body = await read_bounded(upstream, REPLY_MAX if upstream.status == 200 else ERROR_MAX)
+            size_max = REPLY_MAX if upstream.status == 200 else ERROR_MAX
+            body = await read_bounded(upstream, size_max)
         except HttpFailure as error:
             return Broken(at=gateway.clock.now(), silence=error.silence, sent=error.sent, why=error.what)
+        if body is None:
+            why = f"the answer is larger than {size_max} bytes"
+            return Broken(at=gateway.clock.now(), silence=Silence.RESET, sent=True, why=why, malformed=True)
         return self._judge(command, upstream.status, task, body)
 
     def _judge(self, command: Forward, status: int, task: tuple[int, int] | None, body: bytes) -> Event:
@@ -238,18 +275,28 @@ class Exchange:
                     connection.start(out)
                 if rewriter.error is not None:
                     message, code = rewriter.error
-                    return Turned(at=clock.now(), status=502, task=None, message=message, code=code, tokens=rewriter.tokens)
+                    status = 503 if code in ASK_AGAIN else 502
+                    tokens, written = rewriter.tokens, connection.started
+                    return Turned(at=clock.now(), status=status, task=None, message=message, code=code, tokens=tokens, written=written)
                 if connection.is_full:
                     await connection.drain()
         except HttpFailure as error:
             return self._broken(rewriter, error.silence, error.what)
         except StreamBroken as error:
-            return self._broken(rewriter, Silence.RESET, str(error))
-        return self._broken(rewriter, Silence.RESET, "the stream ended without [DONE]")
+            return self._broken(rewriter, Silence.RESET, str(error), malformed=True)
+        return self._broken(rewriter, Silence.RESET, "the stream ended without [DONE]", malformed=True)
 
-    def _broken(self, rewriter: StreamRewriter, silence: Silence, why: str) -> Broken:
-        at = self._gateway.clock.now()
-        return Broken(at=at, silence=silence, sent=True, why=why, tokens=rewriter.tokens, first_token_at=self._first_token_at)
+    def _broken(self, rewriter: StreamRewriter, silence: Silence, why: str, *, malformed: bool = False) -> Broken:
+        return Broken(
+            at=self._gateway.clock.now(),
+            silence=silence,
+            sent=True,
+            why=why,
+            tokens=rewriter.tokens,
+            first_token_at=self._first_token_at,
+            written=self._connection.started,
+            malformed=malformed,
+        )
 
     async def _read_tail(self, upstream: HttpStream) -> None:
         """Read the framing after [DONE], so that the connection can be used again; not for long."""
@@ -283,13 +330,13 @@ def read_task(header: str) -> tuple[int, int] | None:
     return (int(session), int(task)) if session.isdecimal() and task.isdecimal() and len(header) <= 40 else None
 
 
-async def read_bounded(upstream: HttpStream, size_max: int) -> bytes:
-    """The rest of an answer. HttpFailure if it is larger than `size_max` bytes."""
+async def read_bounded(upstream: HttpStream, size_max: int) -> bytes | None:
+    """The rest of an answer; None if it is larger than `size_max` bytes. Raises HttpFailure."""
     parts: list[bytes] = []
     size = 0
     while chunk := await upstream.read():
         size += len(chunk)
         if size > size_max:
-            raise upstream.failure(f"the answer is larger than {size_max} bytes", Silence.RESET)
+            return None
         parts.append(chunk)
     return parts[0] if len(parts) == 1 else b"".join(parts)

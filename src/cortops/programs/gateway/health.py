@@ -54,22 +54,25 @@ def _own_words(body: bytes) -> str:
 
 
 def health_page(
-    models: Mapping[str, str], views: Mapping[str, list[MemberView]], queued: Mapping[str, int], troubles: tuple[str, ...]
+    name: str, models: Mapping[str, str], views: Mapping[str, list[MemberView]], queued: Mapping[str, int], troubles: tuple[str, ...]
 ) -> tuple[int, bytes]:
     """(HTTP status, body) of GET /health. Sessions and addresses of members stay inside (facts B: hide session ids).
 
-    `why` is every reason against us, `own` those of them that are not a pool's."""
+    `name` is this process's; in flight and queued are its own, members as it sees them. `why` is every reason against us, `own` those
+    of them that are not a pool's.
+    """
     why = list(troubles)
     pools: dict[str, object] = {}
-    for name, members in views.items():
+    for pool, members in views.items():
         down = [member for member in members if member.state == "down"]
         if len(down) == len(members):
-            why.append(f"pool {name} has no member: " + "; ".join(f"{member.name}: {member.why}" for member in down))
-        pools[name] = {
+            why.append(f"pool {pool} has no member: " + "; ".join(f"{member.name}: {member.why}" for member in down))
+        pools[pool] = {
             "state": "down" if len(down) == len(members) else "degraded" if down else "ok",
-            "models": [alias for alias, pool in models.items() if pool == name],
-            "queued": queued[name],
+            "models": [alias for alias, served_by in models.items() if served_by == pool],
+            "in_flight": sum(member.in_flight for member in members),
+            "queued": queued[pool],
             "members": members,
         }
-    page = {"status": "degraded" if why else "ok", **({"why": why} if why else {}), "own": list(troubles), "pools": pools}
+    page = {"name": name, "status": "degraded" if why else "ok", **({"why": why} if why else {}), "own": list(troubles), "pools": pools}
     return (503 if why else 200), msgspec.json.encode(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cortops.protocol.gateway import Limits
 from cortops.protocol.openai import ApiError
 
 
@@ -30,3 +31,13 @@ class Incoming:
 def bad_request(status: int, code: str, message: str) -> ApiError:
     """A 4xx for what is not HTTP as we take it."""
     return ApiError(status=status, code=code, message=message)
+
+
+def head_too_long(limits: Limits) -> ApiError:
+    """RFC 6585, 5."""
+    return bad_request(431, "header_too_large", f"the request's head is larger than {limits.header_max_kib} KiB")
+
+
+def body_too_long(limits: Limits) -> ApiError:
+    """RFC 9110, 15.5.14."""
+    return bad_request(413, "body_too_large", f"the body is larger than {limits.body_max_mib:g} MiB")

@@ -1,26 +1,54 @@
 """The life of one request as events in, commands out. No I/O, no clock: times come with the events.
 
 received -> authorised -> queued -> forwarded -> streaming -> finished
+                                      ^    v         v
+                                    returning <------+
 
 Three things must hold whatever happens, and hold here in one place each: a slot taken is freed once, a request of a known key
-leaves exactly one usage row, and nothing is asked of a second member that a first one may have submitted on chain.
+leaves exactly one usage row, and nothing is asked of a second member that a first one may have submitted on chain. Such a request is
+bound to its slot: while its client has nothing of the answer yet, the same member is asked again under the same request id, and adopts
+the task.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from enum import Enum
-from typing import Literal
 
+from cortops.programs.gateway.events import (
+    NO_TOKENS,
+    Acquire,
+    Answer,
+    BreakOff,
+    Broken,
+    ClientGone,
+    Command,
+    Ended,
+    Event,
+    Finish,
+    Forward,
+    Free,
+    Granted,
+    Head,
+    NotGranted,
+    Pause,
+    Received,
+    Record,
+    Refuse,
+    Relay,
+    Rested,
+    Turned,
+    Whole,
+)
 from cortops.programs.gateway.select import Slot
-from cortops.protocol.keys import KeyRow
+from cortops.protocol.gateway import ASK_AGAIN
 from cortops.protocol.openai import ApiError, ChatRequest, Tokens
 from cortops.protocol.usage import Status, UsageRow
 from cortops.words.question import Silence
 
 ATTEMPTS_MAX = 3
 RETRY_AFTER_S = 2
-NO_TOKENS = Tokens()
+RETURN_EVERY_S = 0.25  # between two questions to a member that has gone with a request of ours
 
 
 class State(Enum):
@@ -31,174 +59,17 @@ class State(Enum):
     QUEUED = "queued"
     FORWARDED = "forwarded"
     STREAMING = "streaming"
+    RETURNING = "returning"
     FINISHED = "finished"
 
 
-# Events: what happened.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """The request is here; `key` and `ask` are what they were found to be, `pool` "" when the model has none."""
-
-    key: KeyRow | ApiError
-    ask: ChatRequest | ApiError
-    pool: str = ""
-    refusal: ApiError | None = None  # why the gateway as a whole takes no request now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
-    """A slot is ours."""
-
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotGranted:
-    """No slot. `late`: we waited, and the time is over."""
-
-    at: float
-    kind: Literal["queue_full", "no_member", "late"]
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """A good answer begins, as a stream. `task` is its task on chain, (session, task)."""
-
-    task: tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
-    """A good answer is here, whole and ready for the client."""
-
-    at: float
-    task: tuple[int, int] | None
-    body: bytes
-    tokens: Tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turned:
-    """The member answered an error, at once or in its stream: HTTP `status` and its own words. `task` set = submitted on chain."""
-
-    at: float
-    status: int
-    task: tuple[int, int] | None
-    message: str
-    code: str
-    tokens: Tokens = NO_TOKENS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """The member's answer did not come or broke off. `sent`: the member may have acted."""
-
-    at: float
-    silence: Silence
-    sent: bool
-    why: str
-    tokens: Tokens = NO_TOKENS
-    first_token_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """The stream is at its good end; all but its last bytes are with the client."""
-
-    at: float
-    tokens: Tokens
-    first_token_at: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientGone:
-    """Nobody reads any more. Tokens as far as known."""
-
-    at: float
-    tokens: Tokens = NO_TOKENS
-    first_token_at: float | None = None
-    why: str = "client_gone"
-
-
-Event = Received | Granted | NotGranted | Head | Whole | Turned | Broken | Ended | ClientGone
-
-
-# Commands: what to do, in order. Those of the first group bring the next event.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acquire:
-    """Get a slot of `pool` on a member not in `avoid`: Granted or NotGranted."""
-
-    pool: str
-    avoid: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
-    """Ask the member: Head, Whole, Turned or Broken."""
-
-    slot: Slot
-    ask: ChatRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
-    """Pass the stream on: Ended or Broken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Free:
-    """Give the slot back; `ok` False: the member failed in a way that speaks against its health."""
-
-    slot: Slot
-    ok: bool | None
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Make the usage row durable, before anything that follows."""
-
-    row: UsageRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Send the whole answer."""
-
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
-    """Send the error as the whole answer."""
-
-    error: ApiError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
-    """Send the stream's last bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakOff:
-    """The stream ends with an error event."""
-
-    error: ApiError
-
-
-Command = Acquire | Forward | Relay | Free | Record | Answer | Refuse | Finish | BreakOff
-
-
 class Request:
-    """One request. `step(event)` gives the commands that follow; an event that cannot be now is an AssertionError."""
+    """One request. `step(event)` gives the commands that follow; an event that cannot be now is an AssertionError.
 
-    def __init__(self, *, id: str, client_id: str, started_at: float) -> None:
+    return_wait_s: how long its member may be away with it, never past `ends_at`.
+    """
+
+    def __init__(self, *, id: str, client_id: str, started_at: float, ends_at: float = math.inf, return_wait_s: float = 0.0) -> None:
         self.state = State.RECEIVED
         self.id = id
         self._client_id = client_id
@@ -211,6 +82,10 @@ class Request:
         self._task: tuple[int, int] | None = None
         self._tried: frozenset[str] = frozenset()
         self._failure: ApiError | None = None  # of the last attempt
+        self._ends_at = ends_at
+        self._return_wait_s = return_wait_s
+        self._return_until: float | None = None  # set: the request is bound to its slot
+        self._breaks = 0  # how often the member had it and broke off
 
     def step(self, event: Event) -> tuple[Command, ...]:
         match event:
@@ -232,6 +107,10 @@ class Request:
                 return self._turned(event)
             case Broken() if self.state in (State.FORWARDED, State.STREAMING):
                 return self._broken(event)
+            case Rested() if self.state is State.RETURNING:
+                assert self._slot is not None and self._ask is not None
+                self.state = State.FORWARDED
+                return (Forward(slot=self._slot, ask=self._ask),)
             case Ended() if self.state is State.STREAMING:
                 return (*self._over("ok", event.at, event.tokens, event.first_token_at), Finish())
         raise AssertionError(f"{type(event).__name__} in state {self.state.value}")
@@ -277,16 +156,37 @@ class Request:
     def _turned(self, event: Turned) -> tuple[Command, ...]:
         self._task = self._task or event.task
         self._failure = member_error(event)
-        if self.state is State.FORWARDED and event.status == 503 and event.task is None and len(self._tried) < ATTEMPTS_MAX:
+        bound = self._return_until is not None
+        if event.status == 503 and (event.code in ASK_AGAIN or (bound and event.task is None)):
+            return self._again(event.at, event.written, None) or self._failed(event.at, event.tokens)
+        if self.state is State.FORWARDED and event.status == 503 and event.task is None and not bound and len(self._tried) < ATTEMPTS_MAX:
             return (*self._free(None), *self._queue())
         return self._failed(event.at, event.tokens)
 
     def _broken(self, event: Broken) -> tuple[Command, ...]:
-        self._failure = broken_error(event)
         ok = False if event.silence in (Silence.REFUSED, Silence.RESET, Silence.UNRESOLVED, Silence.UNTRUSTED) else None
-        if not event.sent and self.state is State.FORWARDED and len(self._tried) < ATTEMPTS_MAX:
+        bound = self._return_until is not None
+        if event.sent or not bound:
+            self._failure = broken_error(event)
+        if not event.sent and not bound and self.state is State.FORWARDED and len(self._tried) < ATTEMPTS_MAX:
             return (*self._free(ok, event.why), *self._queue())
+        self._breaks += event.sent
+        out_of_time = event.sent and event.silence is Silence.TIMEOUT
+        if (bound or event.sent) and not out_of_time and not event.malformed and self._breaks < ATTEMPTS_MAX:
+            again = self._again(event.at, event.written, ok, event.why)
+            if again:
+                return again
         return self._failed(event.at, event.tokens, event.first_token_at, ok=ok, why=event.why)
+
+    def _again(self, at: float, written: bool, ok: bool | None, why: str = "") -> tuple[Command, ...]:
+        """The same slot once more; nothing when that would be too late, or when the client has a part of the first answer."""
+        assert self._slot is not None
+        if self._return_until is None:
+            self._return_until = min(at + self._return_wait_s, self._ends_at)
+        if written or at + RETURN_EVERY_S > self._return_until:
+            return ()
+        self.state = State.RETURNING
+        return (Pause(slot=self._slot, seconds=RETURN_EVERY_S, ok=ok, why=why),)
 
     def _failed(
         self, at: float, tokens: Tokens, first_token_at: float | None = None, *, ok: bool | None = None, why: str = ""

@@ -17,12 +17,13 @@ from typing import cast
 
 import httptools
 
-from cortops.programs.gateway.incoming import Incoming, bad_request
+from cortops.programs.gateway.incoming import Incoming, bad_request, body_too_long, head_too_long
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import Limits
 from cortops.protocol.openai import ApiError
 from cortops.words.clock import Clock
 
+BACKLOG = 1024  # connections that the kernel keeps for us until we take them
 PIPELINE_MAX = 8  # requests read ahead of the one being served
 WRITE_BUFFER_MAX = 64 * 1024  # bytes held for a slow client before the member is no longer read
 LINGER_S = 2.0  # after an error, reading on for a client that still sends: a reset would take the answer from it
@@ -79,7 +80,7 @@ class HttpServer:
     async def listen(self, ip: str, port: int) -> int:
         """Start; the port. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), ip, port, backlog=1024)
+        self._server = await loop.create_server(lambda: ClientConnection(self), ip, port, backlog=BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:
@@ -130,6 +131,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, server: HttpServer) -> None:
         self.deadline = math.inf
         self.started = False  # the present answer's head is sent
+        self.status = 0  # and what it said
         self.gone = asyncio.Event()
         self._server = server
         self._transport: asyncio.Transport | None = None
@@ -202,7 +204,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _head(self, status: int, content_type: str, rest: str) -> bytes:
         assert self._current is not None and not self.started, "one answer a request"
-        self.started = True
+        self.started, self.status = True, status
         self._keep = self._keep and self._current.keep_alive and not self._server.stopping
         connection = "keep-alive" if self._keep else "close"
         return (
@@ -261,7 +263,7 @@ class ClientConnection(asyncio.Protocol):
         if self._wrong is not None:
             self._fail(self._wrong)
         elif self._phase is Phase.HEAD and self._head_size > self._server.header_max:
-            self._fail(self._head_too_long())
+            self._fail(head_too_long(self._server.limits))
         if len(self._queue) >= PIPELINE_MAX and self._reading and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
@@ -350,9 +352,9 @@ class ClientConnection(asyncio.Protocol):
             return
         length = self._headers.get("content-length", "0")
         if len(self._url) + self._fields_size > self._server.header_max:
-            self._wrong = self._wrong or self._head_too_long()
+            self._wrong = self._wrong or head_too_long(self._server.limits)
         elif length.isdigit() and int(length) > self._server.body_max:
-            self._wrong = self._wrong or self._body_too_long()
+            self._wrong = self._wrong or body_too_long(self._server.limits)
         elif self._version() not in ("1.0", "1.1"):
             self._wrong = self._wrong or bad_request(400, "invalid_http", "this server speaks HTTP/1.1")
         elif self._version() == "1.1" and "host" not in self._headers:
@@ -368,7 +370,7 @@ class ClientConnection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._server.body_max:
-            self._wrong, self._parts = self._wrong or self._body_too_long(), []
+            self._wrong, self._parts = self._wrong or body_too_long(self._server.limits), []
         elif self._wrong is None:
             self._parts.append(data)
 
@@ -392,9 +394,3 @@ class ClientConnection(asyncio.Protocol):
 
     def _version(self) -> str:
         return "" if self._parser is None else str(self._parser.get_http_version())
-
-    def _head_too_long(self) -> ApiError:
-        return bad_request(431, "header_too_large", f"the request's head is larger than {self._server.limits.header_max_kib} KiB")
-
-    def _body_too_long(self) -> ApiError:
-        return bad_request(413, "body_too_large", f"the body is larger than {self._server.limits.body_max_mib:g} MiB")

@@ -1,9 +1,14 @@
-"""From the spool to the usage database, in batches, each row once by its request id, for as long as it takes."""
+"""From the spool to the usage database, in batches, each row once by its request id, for as long as it takes.
+
+What processes that have ended left in their spool folders goes along: a segment without lock belongs to nobody, and whichever process
+of the gateway sees it first ships it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import sqlite3
 import threading
@@ -20,12 +25,17 @@ from cortops.words.errors import StoreUnavailable
 
 BATCH_MAX = 256 * 1024  # bytes of one transaction
 RETRY_S_MAX = 5.0
+LOOK_AROUND_EVERY_S = 5.0  # for what others left, when there is nothing of our own to ship
+SPOOLS = f"spool*/*{SUFFIX}"  # the segments of all processes, from the folder in which their spool folders stand
 
 _decoder = msgspec.json.Decoder(UsageRow)
 
 
 class Ship:
-    """`run` ships until cancelled; `step` ships what is there now. `trouble` says why the database is not reached."""
+    """`run` ships until cancelled; `step` ships what is there now. `trouble` says why the database is not reached.
+
+    folder: the spool's own; those of other processes stand beside it.
+    """
 
     def __init__(self, spool: Spool, folder: Path, database: Path, *, clock: Clock, log: Log, every_s: float) -> None:
         self.trouble = ""
@@ -40,6 +50,7 @@ class Ship:
         self._file = (0, 0)
         self._offsets: dict[Path, int] = {}  # how much of a segment is shipped
         self._seen = -1  # spool.changes at the last complete step
+        self._looked_at = -math.inf  # when the last complete step was, monotonic
 
     async def run(self) -> None:
         wait_s = self._every_s
@@ -53,7 +64,8 @@ class Ship:
         if self._spool.trouble:
             self._spool.flush()
         changes = self._spool.changes
-        if changes == self._seen and not self.trouble:
+        began_at = self._clock.monotonic()
+        if changes == self._seen and not self.trouble and began_at - self._looked_at < LOOK_AROUND_EVERY_S:
             return True
         try:
             await asyncio.to_thread(self._all)
@@ -65,7 +77,7 @@ class Ship:
             return False
         if self.trouble:
             self._log.info("usage_shipped_again")
-        self.trouble, self._seen = "", changes
+        self.trouble, self._seen, self._looked_at = "", changes, began_at
         return True
 
     def close(self) -> None:
@@ -88,7 +100,7 @@ class Ship:
             self._connection = usage.open_usage(self._database)
             found = self._database.stat()
             self._file = (found.st_dev, found.st_ino)
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+        for path in sorted(self._folder.parent.glob(SPOOLS)):
             self._segment(path)
 
     def _is_same_file(self) -> bool:
@@ -104,6 +116,7 @@ class Ship:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # shipped by another process
+            self._offsets.pop(path, None)
             return
         try:
             active = path == self._spool.active

@@ -1,0 +1,25 @@
+"""What the gateway's `/metrics` says: pools and members as numbers. Pools and members by name only, sessions and addresses stay inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cortops.programs.common.metrics import Reading
+from cortops.programs.gateway.select import MemberView
+
+
+def reading(*, well: bool, views: Mapping[str, list[MemberView]], queued: Mapping[str, int], requests: Mapping[str, int]) -> Reading:
+    """well: /health answers 200. queued: {pool: requests that wait}. requests: {HTTP status: POST requests answered so far}.
+
+    Make one `Metrics` of it and answer `GET /metrics` with its page and CONTENT_TYPE (both programs.common.metrics).
+    """
+    members = {(pool, member.name): member for pool, found in views.items() for member in found}
+    facts = {
+        "in_flight": sum(member.in_flight for member in members.values()),
+        "requests": requests,
+        "queued": queued,
+        "member_up": {key: member.state == "ok" for key, member in members.items() if member.state != "unknown"},
+        "member_in_flight": {key: member.in_flight for key, member in members.items()},
+        "member_capacity": {key: member.capacity for key, member in members.items()},
+    }
+    return well, facts

@@ -1,0 +1,41 @@
+"""The gateway's pools and members as numbers."""
+
+from __future__ import annotations
+
+from tests.programs.common.metrics_rules import PROCESS, values_of
+
+from cortops.programs.common.measures import MEASURES
+from cortops.programs.common.metrics import Metrics
+from cortops.programs.gateway.metrics import reading
+from cortops.programs.gateway.select import MemberView
+
+VIEWS = {
+    "smollm2": [
+        MemberView(name="router-1", state="ok", why="", in_flight=1, capacity=2),
+        MemberView(name="router-2", state="down", why="http://10.0.0.1:5010 refused", in_flight=0, capacity=2),
+    ],
+    "other": [MemberView(name="router-1", state="unknown", why="not asked yet", in_flight=0, capacity=1)],
+}
+
+
+def test_a_page() -> None:
+    page = Metrics(lambda: reading(well=False, views=VIEWS, queued={"smollm2": 3, "other": 0}, requests={"200": 9, "503": 1})).page()
+    found = {name: value for name, value in values_of(page).items() if name not in PROCESS}
+    assert found == {
+        "cortops_up": 0,
+        "cortops_in_flight": 1,
+        'cortops_requests_total{status="200"}': 9,
+        'cortops_requests_total{status="503"}': 1,
+        'cortops_pool_queued{pool="smollm2"}': 3,
+        'cortops_pool_queued{pool="other"}': 0,
+        'cortops_member_up{member="router-1",pool="smollm2"}': 1,
+        'cortops_member_up{member="router-2",pool="smollm2"}': 0,
+        'cortops_member_in_flight{member="router-1",pool="smollm2"}': 1,
+        'cortops_member_in_flight{member="router-2",pool="smollm2"}': 0,
+        'cortops_member_in_flight{member="router-1",pool="other"}': 0,
+        'cortops_member_capacity{member="router-1",pool="smollm2"}': 2,
+        'cortops_member_capacity{member="router-2",pool="smollm2"}': 2,
+        'cortops_member_capacity{member="router-1",pool="other"}': 1,
+    }
+    assert b"10.0.0.1" not in page
+    assert {name.partition("{")[0] for name in found} == {measure.name for measure in MEASURES if "gateway" in measure.programs}
