@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -120,9 +122,7 @@ def test_the_keys_of_the_settings_never_reach_the_log(tmp_path: Path) -> None:
     values = {
         **{"NODE_NAME": "router-1", "HOST": "http://127.0.0.1:1", "CHAINID": "1", "NODE_PUBLIC_KEY": "0x1", "API_KEY": api_key},
         **{
-            "CONTRACT_ADDRESS_IAM": "0x2",
-            "CONTRACT_ADDRESS_SESSION": "0x3",
-            "CONTRACT_ADDRESS_SESSION_QUEUE": "0x4",
+            "CONTRACT_ADDRESS_RUNTIME": "0x2",
             "NODE_PRIVATE_KEY": key,
         },
     }
@@ -160,3 +160,25 @@ def test_a_program_ends_with_its_parent() -> None:
         while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
             assert time.monotonic() < deadline, "it outlived its parent"
             time.sleep(0.01)
+
+
+def test_what_reaches_nobody_is_a_line_of_the_log(env: Path) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("in a destructor")
+
+    async def serve(_settings: EngineSettings, _log: Log) -> None:
+        thread = threading.Thread(target=lambda: int("none"), name="side")
+        thread.start()
+        thread.join()
+        one = Broken()
+        del one
+        warnings.showwarning("old", DeprecationWarning, "file.py", 3)
+
+    before = sys.unraisablehook, threading.excepthook, warnings.showwarning
+    status, lines, _ = outcome(env, serve)
+    assert status == 0 and (sys.unraisablehook, threading.excepthook, warnings.showwarning) == before
+    thread, destructor, warning, _ = lines
+    assert (thread["event"], thread["where"], thread["error"]) == ("unheard", "side", "ValueError")
+    assert destructor["event"] == "unheard" and destructor["where"].endswith("Broken.__del__") and destructor["words"] == "in a destructor"
+    assert (warning["event"], warning["logger"]) == ("library", "py.warnings") and "old" in warning["words"]

@@ -81,7 +81,7 @@ def test_the_late_are_those_that_have_not_taken_the_step() -> None:
 
 def test_a_tasks_own_precommit_time_wins_within_bounds() -> None:
     settings = OracleSettings(
-        name="o", rpc_url="", chain_id=1, node_registry="", session="", session_queue="", address="", private_key="", port=1
+        name="o", rpc_url="", chain_id=1, runtime="", address="", private_key="", port=1
     )  # fmt: skip
     assert limits_of(progress_of(STORY), settings).precommit_s == 9
     assert limits_of(Progress(), settings).precommit_s == settings.precommit_timeout_s

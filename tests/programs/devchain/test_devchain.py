@@ -18,12 +18,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.programs.common.metrics_rules import values_of
 
 from cortops.contracts.rpc import RpcClient
 from cortops.programs.common.logs import make_log
 from cortops.programs.devchain import pace, store
 from cortops.programs.devchain.__main__ import serve
-from cortops.programs.devchain.generation import Damaged
+from cortops.programs.devchain.generation import Damaged, Snapshot, encode
 from cortops.protocol import envfile
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import DevchainSettings
@@ -67,6 +68,7 @@ class Devchain:
         self.process = process
         self.http = HttpClient(clock=SystemClock())
         self.rpc = RpcClient(f"http://127.0.0.1:{settings.port}", self.http)
+        self.metrics_url = f"http://127.0.0.1:{settings.health_port}/metrics"
 
     async def health(self) -> dict[str, Any]:
         reply = await self.http.request("GET", f"http://127.0.0.1:{self.settings.health_port}/health", timeout_s=5)
@@ -202,8 +204,19 @@ def test_a_stop_takes_a_last_snapshot(settings: DevchainSettings) -> None:
     assert log_of(settings)[-1]["event"] == "stopped"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "torn", "empty"])
-def test_a_damaged_newest_generation_gives_way_to_the_previous(settings: DevchainSettings, damage: str) -> None:
+def damaged(whole: bytes, how: str) -> bytes:
+    """The bytes of a generation after an accident."""
+    middle = len(whole) // 2
+    return {
+        "truncated": whole[:middle],
+        "torn": whole[:-100] + bytes(100),
+        "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "empty": b"",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["truncated", "torn", "flipped", "empty"])
+def test_a_damaged_newest_generation_gives_way_to_the_previous_and_that_is_said(settings: DevchainSettings, how: str) -> None:
     folder = Path(settings.data_path)
 
     async def two_generations() -> None:
@@ -220,31 +233,40 @@ def test_a_damaged_newest_generation_gives_way_to_the_previous(settings: Devchai
 
     asyncio.run(two_generations())
     newest, previous = store.generations(folder)
-    block = getattr(store.read(folder, previous), "block")  # noqa: B009
+    lost, block = (store.read(folder, number).block for number in (newest, previous))
     path = folder / f"{newest:010d}.snapshot"
-    whole = path.read_bytes()
-    path.write_bytes({"truncated": whole[: len(whole) // 2], "torn": whole[:-100] + bytes(100), "empty": b""}[damage])
+    path.write_bytes(damaged(path.read_bytes(), how))
+    which = "the newest one" if how == "empty" else f"the newest one (block {lost})"
 
     async def restored() -> None:
         with running(settings) as chain:
             health = await chain.ready()
-            assert health["restored_from"].startswith(f"previous generation, block {block}, because the newest generation ")
+            assert health["restored_from"].startswith(f"previous generation, block {block}, because the newest generation is torn: ")
+            (told,) = health["notes"]
+            assert told.startswith(f"started from the snapshot before: {which} is torn: ")
+            assert told.endswith(f"; the chain went on from block {block}")
             assert await chain.head() >= block
+            metrics = values_of((await chain.http.request("GET", chain.metrics_url, timeout_s=5)).body)
+            assert (metrics["cortops_up"], metrics["cortops_notes"]) == (1, 1) and metrics["cortops_head_block"] >= block
             await chain.http.close()
+            warned = {line["event"]: line for line in log_of(settings) if line["level"] == "warning"}
+            assert warned["generation damaged"]["generation"] == newest and warned["restored"]["note"] == told
 
     asyncio.run(restored())
-    assert "generation damaged" in [line["event"] for line in log_of(settings)]
 
 
 def test_without_any_whole_generation_it_refuses_and_says_what_to_do(settings: DevchainSettings) -> None:
     folder = Path(settings.data_path)
     folder.mkdir()
-    (folder / "0000000001.snapshot").write_bytes(b"junk")
+    files = {folder / "0000000001.snapshot": b"junk", folder / "0000000002.snapshot": encode(Snapshot(block=9, at=0.5, state=b"x"))[:-1]}
+    for path, content in files.items():
+        path.write_bytes(content)
     with running(settings) as chain:
         assert chain.process.wait(timeout=WAIT_S) == 1
-    failed = log_of(settings)[-1]
-    assert failed["code"] == "artifact_damaged" and str(folder) in failed["next"]
-    assert (folder / "0000000001.snapshot").read_bytes() == b"junk"
+    *warned, failed = log_of(settings)
+    assert [(line["level"], line["generation"], line["block"]) for line in warned] == [("warning", 2, 9), ("warning", 1, None)]
+    assert failed["code"] == "artifact_damaged" and str(folder) in failed["next"] and "is torn: 0 of 1 bytes" in failed["what"]
+    assert {path: path.read_bytes() for path in files} == files
 
 
 def test_it_ends_when_anvil_ends(settings: DevchainSettings) -> None:

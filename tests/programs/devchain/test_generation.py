@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortops.programs.devchain.generation import Damaged, Snapshot, compact, decode, encode, told
+from cortops.programs.devchain.generation import Damaged, Snapshot, compact, decode, encode, note, told
 
 SNAPSHOT = Snapshot(block=120, at=1_800_000_000.25, state=b"\x1f\x8b the state \n of the chain")
 
@@ -37,19 +37,26 @@ def test_any_bytes_are_answered(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "why", "block"),
     [
-        (b"", "is empty"),
-        (b"x" * 2000, "has no header"),
-        (b"{}\n", "has a header that cannot be read"),
-        (encode(SNAPSHOT)[:-3], "is truncated: 24 of 27 bytes"),
-        (encode(SNAPSHOT) + b"x", "has bytes after its end"),
-        (encode(SNAPSHOT)[:-1] + b"X", "does not match its sha256"),
-        (encode(SNAPSHOT).replace(b"cortops-chain-1", b"cortops-chain-9"), "is of format cortops-chain-9, not cortops-chain-1"),
+        (b"", "is torn: it is empty", None),
+        (b"x" * 2000, "is torn: it has no header", None),
+        (b"{}\n", "is torn: its header cannot be read", None),
+        (encode(SNAPSHOT)[:-3], "is torn: 24 of 27 bytes", 120),
+        (encode(SNAPSHOT) + b"x", "is torn: it has bytes after its end", 120),
+        (encode(SNAPSHOT)[:-1] + b"X", "is torn: it does not match its sha256", 120),
+        (encode(SNAPSHOT).replace(b"cortops-chain-1", b"cortops-chain-9"), "is of format cortops-chain-9, not cortops-chain-1", 120),
     ],
 )
-def test_damage_is_named(data: bytes, why: str) -> None:
-    assert decode(data) == Damaged(why)
+def test_damage_is_named(data: bytes, why: str, block: int | None) -> None:
+    assert decode(data) == Damaged(why, block)
+
+
+def test_a_torn_gzip_inside_a_whole_frame_is_named() -> None:
+    torn = state(10, {5})[:-20]
+    whole = decode(encode(Snapshot(block=10, at=0.5, state=torn)))
+    assert isinstance(whole, Snapshot)
+    assert compact(whole.state) == Damaged("is torn: it is no state that anvil wrote (EOFError)")
 
 
 def state(head: int, work: set[int]) -> bytes:
@@ -105,3 +112,26 @@ def test_a_short_chain_is_left_whole() -> None:
 )
 def test_where_the_chain_came_from_is_told(chosen: Snapshot | None, damaged: list[str], words: str) -> None:
     assert told(chosen, [Damaged(why) for why in damaged]) == words
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        ([], ""),
+        (
+            [Damaged("is torn: 24 of 27 bytes", 131)],
+            "started from the snapshot before: the newest one (block 131) is torn: 24 of 27 bytes; the chain went on from block 120",
+        ),
+        (
+            [Damaged("is torn: it is empty")],
+            "started from the snapshot before: the newest one is torn: it is empty; the chain went on from block 120",
+        ),
+        (
+            [Damaged("is torn: it is empty"), Damaged("was refused by anvil (no)", 125)],
+            "started from an older snapshot: the newest one is torn: it is empty; the one before (block 125) was refused by anvil (no); "
+            "the chain went on from block 120",
+        ),
+    ],
+)
+def test_a_chain_that_went_back_has_a_note(damaged: list[Damaged], words: str) -> None:
+    assert note(SNAPSHOT, damaged) == words

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.programs.common.metrics_rules import families_of
 
 from cortops.protocol import envfile
 from cortops.protocol.http import HttpClient, HttpFailure
@@ -115,13 +116,38 @@ def test_it_answers_plain_and_streamed_and_keeps_prompts_to_itself(tmp_path: Pat
     assert SECRET_WORD.encode() not in log and b"Paris" not in log
 
 
+def test_what_llama_cpp_cries_out_is_a_log_line_without_the_request_and_its_metrics_are_readable(tmp_path: Path) -> None:
+    settings = settings_for(smollm2())
+
+    async def asked(process: subprocess.Popen[bytes]) -> None:
+        engine = Engine(settings)
+        await engine.ready(process)
+        url = f"{engine.url}/v1/chat/completions"
+        for bad in ({"grammar": f"{SECRET_WORD} ::= ("}, {"messages": [{"role": "user", "content": f"{SECRET_WORD} " * 1000}]}):
+            assert (await engine.http.request("POST", url, body=body(**bad), timeout_s=60)).status == 400
+        found = families_of((await engine.http.request("GET", f"{engine.url}/metrics", timeout_s=5)).body, ours=False)
+        assert {"llamacpp:requests_processing", "llamacpp:requests_deferred", "llamacpp:prompt_tokens_total"} <= set(found)
+        assert {"llamacpp:tokens_predicted_total", "llamacpp:tokens_predicted_seconds_total"} <= set(found)
+        await engine.http.close()
+
+    with running(tmp_path, settings) as process:
+        asyncio.run(asked(process))
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    log = (tmp_path / "engine.log").read_bytes()
+    lines = [msgspec.json.decode(line) for line in log.splitlines()]
+    assert {line["logger"] for line in lines if line["event"] == "library"} == {"llama.cpp"}
+    assert "failed to parse grammar" in [line.get("words") for line in lines]
+    assert SECRET_WORD.encode() not in log
+
+
 def test_a_stop_waits_for_a_running_answer(tmp_path: Path) -> None:
     settings = settings_for(smollm2())
 
     async def asked(process: subprocess.Popen[bytes]) -> list[Any]:
         engine = Engine(settings)
         await engine.ready(process)
-        answer = asyncio.create_task(engine.streamed(max_tokens=100, ignore_eos=True))
+        answer = asyncio.create_task(engine.streamed(max_tokens=40, ignore_eos=True))
         await asyncio.sleep(0.3)
         process.terminate()
         try:

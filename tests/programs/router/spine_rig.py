@@ -67,14 +67,11 @@ class Spine:
         return f"http://127.0.0.1:{self.ports['router']}"
 
     def start(self, name: str) -> None:
-        where = self.network.addresses
         common: dict[str, Any] = {
             "name": name,
             "rpc_url": self.chain.url,
             "chain_id": CHAIN_ID,
-            "node_registry": where.node_registry,
-            "session": where.session,
-            "session_queue": where.session_queue,
+            "runtime": self.network.addresses.runtime,
             "address": wallet_of(name).address,
             "private_key": private_key(name),
             "port": self.ports[name],

@@ -244,7 +244,7 @@ def test_health_names_what_is_missing() -> None:
                     miner, oracle = await one.health("miner"), await one.health("oracle")
                 except OSError:
                     return False
-                return "engine" in str(miner[1].get("why")) and "oracle role" in str(oracle[1].get("why"))
+                return "not registered" in str(miner[1].get("why")) and "oracle role" in str(oracle[1].get("why"))
 
             await one.until(said)
             status, miner = await one.health("miner")

@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from cortops.contracts.abi import Event, word
+from cortops.contracts.discover import discover
 from cortops.contracts.follow import Batch, Follower
 from cortops.contracts.heads import Websocket
-from cortops.contracts.network import Addresses, Call, Network
+from cortops.contracts.keccak import checksummed
+from cortops.contracts.network import Call, Network
 from cortops.contracts.path import find_events
 from cortops.contracts.rpc import RpcClient
 from cortops.contracts.sender import Receipt, Sender
@@ -27,19 +29,28 @@ POLL_EVERY_S = 1.0  # when the node announces no heads
 RETRY_FIRST_S, RETRY_MAX_S = 0.25, 5.0
 SETTLE_POLL_S = 0.1
 
+# Said in /health, which everyone reads: the URL of the endpoint may hold a key.
+_NO_ANSWER = "the RPC endpoint gives no good answer"
+_NOT_FOUND = "the contracts are not found: the runtime is not there, or does not name every one yet"
+
 
 class Chain:
-    """Made once in a composition root. BadInput when the private key is not that of the address in the settings."""
+    """Made once in a composition root. The contracts are known once `ready` has found them through the runtime.
+
+    BadInput when the private key is not that of the address in the settings, or the runtime's address is none.
+    """
 
     def __init__(self, settings: ChainSettings, http: HttpClient, clock: Clock, log: Log) -> None:
         wallet = Wallet(settings.private_key)
         if wallet.address.lower() != settings.address.lower():
             raise BadInput(f"NODE_PRIVATE_KEY belongs to {wallet.address}, NODE_PUBLIC_KEY says {settings.address}", where="env file")
-        addresses = Addresses(node_registry=settings.node_registry, session=settings.session, session_queue=settings.session_queue)
+        try:
+            self._runtime = checksummed(settings.runtime)
+        except ValueError as error:
+            raise BadInput(f"CONTRACT_ADDRESS_RUNTIME is no address: {error}", where="env file") from error
         self.wallet = wallet
         self.address = wallet.address
         self.rpc = RpcClient(settings.rpc_url, http)
-        self.network = Network(self.rpc, addresses)
         self.sender = Sender(self.rpc, wallet, settings.chain_id, clock)
         self.chain_id = settings.chain_id
         self.head: int | None = None
@@ -49,26 +60,40 @@ class Chain:
         self._follower: Follower | None = None
         self._head_at = 0.0
         self._head_seen_at = 0.0
-        self._failing = True
+        self._failing = _NO_ANSWER  # why we cannot go by what we know of the chain; "" when we can
+        self._network: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        """The contracts. ChainError before `ready` has found them: whoever serves already then says that the chain cannot be asked."""
+        if self._network is None:
+            raise ChainError("the contracts are not known before Chain.ready", why=self._failing)
+        return self._network
 
     async def ready(self) -> int:
-        """Wait until the chain answers; its head. BadInput when it is another chain than the settings say."""
+        """Wait until the chain answers and its runtime names all contracts; the head.
+
+        BadInput when it is another chain than the settings say. A runtime that is not there yet, or not linked yet, is waited for.
+        """
         await asyncio.to_thread(load_signing)  # before a request has to wait for it
-        pause_s = RETRY_FIRST_S
+        pause_s, said = RETRY_FIRST_S, ""
         while True:
+            lacking = _NO_ANSWER
             try:
                 found = int(await self.rpc.call("eth_chainId"), 16)
                 if found != self.chain_id:
                     raise BadInput(f"the chain at HOST has id {found}, CHAINID says {self.chain_id}", where="env file")
+                lacking = _NOT_FOUND
+                self._network = Network(self.rpc, await discover(self.rpc, self._runtime))
                 head = int(await self.rpc.call("eth_blockNumber"), 16)
             except ChainError as error:
-                if pause_s == RETRY_FIRST_S:  # said once, not at every try
+                self._failing = lacking
+                if said != (said := f"{error.code} {error.why}"):  # once, not at every try
                     self._log.warning("chain_not_ready", error=error.code, why=error.why)
-                self._failing = True
                 await self._clock.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
                 continue
-            self._failing = False
+            self._failing = ""
             return head
 
     async def follow(self, begin: Callable[[int], Awaitable[None]], tell: Callable[[Batch], Awaitable[None]]) -> None:
@@ -84,7 +109,7 @@ class Chain:
                     async for batch in batches:
                         await tell(batch)
             except ChainError as error:
-                self._failing = True
+                self._failing = _NO_ANSWER
                 self._log.warning("chain_lost", why=error.what)
                 await self._clock.sleep(RETRY_MAX_S)
 
@@ -130,8 +155,10 @@ class Chain:
 
     def why(self) -> tuple[str, ...]:
         """Reasons why what we know of the chain is not to be trusted; empty when all is well."""
-        if self._failing or (self._follower is not None and self._follower.failing_since is not None):
-            return ("chain: the RPC endpoint gives no good answer",)  # its URL may hold a key, and this is read by everyone
+        if self._failing:
+            return (f"chain: {self._failing}",)
+        if self._follower is not None and self._follower.failing_since is not None:
+            return (f"chain: {_NO_ANSWER}",)
         age_s = self.head_age_s
         if age_s is None:
             return ("chain: no block seen yet",)

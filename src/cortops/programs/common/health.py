@@ -1,4 +1,4 @@
-"""`GET /health` of a program: 200 when it is well, 503 with the reasons when it is not."""
+"""`GET /health` of a program: 200 when it is well, 503 with the reasons when it is not; `GET /metrics`: the same as numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from cortops.programs.common.metrics import CONTENT_TYPE, Metrics, Reading
 from cortops.words.errors import PortTaken
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -18,10 +19,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a program is. `why` has one sentence a reason, empty when ok; `facts` are numbers and words beside it (head, in_flight, …)."""
+    """How a program is. `why` has one sentence a reason, empty when ok; `facts` are numbers and words beside it (head, in_flight, …).
+
+    notes: what a person must know although it speaks not against the program; shown well or not. Each number among the facts is a
+    metric, named in `measures`.
+    """
 
     status: Literal["ok", "degraded"]
     why: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -34,8 +40,13 @@ class Health:
         return 200 if self.status == "ok" else 503
 
     def as_json(self) -> bytes:
-        """`{"status", "why" (when degraded), fact…}`."""
-        return msgspec.json.encode({"status": self.status, **({"why": self.why} if self.why else {}), **self.facts})
+        """`{"status", "why" (when degraded), "notes" (when there are any), fact…}`."""
+        told = {name: words for name, words in (("why", self.why), ("notes", self.notes)) if words}
+        return msgspec.json.encode({"status": self.status, **told, **self.facts})
+
+    def reading(self) -> Reading:
+        """The same for `/metrics`."""
+        return self.status == "ok", {"notes": self.notes, **self.facts}
 
 
 def health_handler(read: Callable[[], Health]) -> Handler:
@@ -48,11 +59,22 @@ def health_handler(read: Callable[[], Health]) -> Handler:
     return handle
 
 
+def metrics_handler(read: Callable[[], Health]) -> Handler:
+    """An aiohttp handler of `/metrics`, with a registry of its own."""
+    metrics = Metrics(lambda: read().reading())
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    return handle
+
+
 @asynccontextmanager
 async def serve_health(ip: str, port: int, read: Callable[[], Health]) -> AsyncIterator[int]:
-    """Serve `/health` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
+    """Serve `/health` and `/metrics` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
     app = web.Application(client_max_size=1024)
     app.router.add_get("/health", health_handler(read))
+    app.router.add_get("/metrics", metrics_handler(read))
     async with listening(app, ip, port) as bound:
         yield bound
 

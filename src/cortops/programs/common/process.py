@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, TypeVar
@@ -85,13 +87,34 @@ def run(
     except CortopsError as error:
         return _refuse(log, error)
     log = make_log(role, out, clock, secrets=tuple(_secrets(settings)), **_named(settings))
+    with _all_into(log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_until_stopped(serve(settings, log), log))
+
+
+@contextmanager
+def _all_into(log: Log) -> Iterator[None]:
+    """What libraries and Python itself would write to standard error becomes lines of the log: warnings, errors that reach nobody."""
     library_log = LibraryLog(log)
+    before = sys.unraisablehook, threading.excepthook
     logging.getLogger().addHandler(library_log)
+    logging.captureWarnings(True)
+    sys.unraisablehook = lambda told: log.error("unheard", where=_name(told.object), **_cause(told.exc_value))
+    threading.excepthook = lambda told: log.error("unheard", where=_name(told.thread), **_cause(told.exc_value))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_until_stopped(serve(settings, log), log))
+        yield
     finally:
+        sys.unraisablehook, threading.excepthook = before
+        logging.captureWarnings(False)
         logging.getLogger().removeHandler(library_log)
+
+
+def _name(thing: object) -> str:
+    """What it is called, not what it holds."""
+    return str(getattr(thing, "__qualname__", None) or getattr(thing, "name", None) or type(thing).__name__)[:100]
+
+
+def _cause(error: BaseException | None) -> dict[str, Any]:
+    return {} if error is None else failure(error)
 
 
 def die_with_parent(stop_signal: signal.Signals = signal.SIGTERM) -> None:

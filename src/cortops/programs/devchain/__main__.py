@@ -15,7 +15,7 @@ from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
 from cortops.programs.devchain import anvil, store
-from cortops.programs.devchain.generation import Damaged, Snapshot, compact, told
+from cortops.programs.devchain.generation import Damaged, Snapshot, compact, note, told
 from cortops.programs.devchain.pace import Pace
 from cortops.programs.devchain.sequencer import Sequencer
 from cortops.protocol.http import HttpClient
@@ -31,11 +31,12 @@ LAST_SAVE_TIMEOUT_S = 6.0  # of the 9 that a stop may take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """A running anvil and the generation it came from: its number, and the sentence about it."""
+    """A running anvil and the generation it came from: its number, the sentence about it, and the note when newer ones are damaged."""
 
     process: Process
     generation: int | None
     words: str
+    note: str = ""
 
 
 async def serve(settings: DevchainSettings, log: Log) -> None:
@@ -46,16 +47,19 @@ async def serve(settings: DevchainSettings, log: Log) -> None:
     rpc = RpcClient(anvil.local_url(settings), http, timeout_s=CALL_TIMEOUT_S)
     slow_rpc = RpcClient(anvil.local_url(settings), http, timeout_s=DUMP_TIMEOUT_S, body_max_mib=DUMP_MAX_MIB)
     read = _starting
+    notes: tuple[str, ...] = ()  # kept until the process ends: who looks later must still learn that the chain went back
     try:
         with store.owned(folder):
             async with serve_health(settings.bind_ip, settings.health_port, lambda: read()):
                 while True:
                     async with restored(settings, folder, rpc, clock, log) as chain:
+                        notes += (chain.note,) if chain.note else ()
                         sequencer = Sequencer(
                             *(rpc, slow_rpc, _pace(settings), folder, clock, log),
                             restored_from=chain.words,
                             good=chain.generation,
                             saved=chain.generation is not None,
+                            notes=notes,
                         )
                         read = sequencer.health
                         await _live(chain.process, sequencer, log)
@@ -69,39 +73,42 @@ async def restored(settings: DevchainSettings, folder: Path, rpc: RpcClient, clo
     """anvil on the newest generation that is whole and that it takes, or on a new chain when there is none at all.
 
     Raises ArtifactDamaged when there are generations and none can be used: a new chain in their place is for a person to decide.
+    AnvilKilled says nothing of a generation: it is passed on, and the next start tries the same one.
     """
     damaged: list[Damaged] = []
     for number in store.generations(folder):
         usable = _usable(folder, number)
         if isinstance(usable, Damaged):
             damaged.append(usable)
-            log.error("generation damaged", generation=number, why=usable.why)
+            log.warning("generation damaged", generation=number, block=usable.block, why=usable.why)
             continue
         snapshot, state = usable
         loading = folder / store.LOADING
         loading.write_bytes(state)
         entered = False
         try:
-            async with anvil.running(settings, loading, rpc, clock) as process:
+            async with anvil.running(settings, loading, rpc, clock, log) as process:
                 entered = True
                 loading.unlink()
-                words = told(snapshot, damaged)
+                chain = Restored(process=process, generation=number, words=told(snapshot, damaged), note=note(snapshot, damaged))
+                say = log.warning if damaged else log.info
                 age_s = round(clock.now() - snapshot.at, 1)
-                log.info("restored", restored_from=words, block=snapshot.block, age_s=age_s, note="later blocks, if any, are gone")
-                yield Restored(process=process, generation=number, words=words)
+                told_note = chain.note or "later blocks, if any, are gone"
+                say("restored", restored_from=chain.words, block=snapshot.block, age_s=age_s, note=told_note)
+                yield chain
             return
         except anvil.AnvilEnded as error:
-            if entered:
+            if entered or isinstance(error, anvil.AnvilKilled):
                 raise
-            damaged.append(Damaged(f"was refused by anvil ({error.why[:200] or error.what})"))
-            log.error("generation refused", generation=number, why=damaged[-1].why)
+            damaged.append(Damaged(f"was refused by anvil ({error.why[:200] or error.what})", snapshot.block))
+            log.warning("generation refused", generation=number, block=snapshot.block, why=damaged[-1].why)
     if damaged:
         raise ArtifactDamaged(
             f"no snapshot in {folder} can be used: the newest {damaged[0].why}",
             where=str(folder),
             next=f"Remove {folder} to begin a new chain; contracts and history of this one are then gone.",
         )
-    async with anvil.running(settings, None, rpc, clock) as process:
+    async with anvil.running(settings, None, rpc, clock, log) as process:
         log.info("new chain", chain_id=settings.chain_id)
         yield Restored(process=process, generation=None, words=told(None, ()))
 
@@ -111,7 +118,7 @@ def _usable(folder: Path, number: int) -> tuple[Snapshot, bytes] | Damaged:
     if isinstance(snapshot, Damaged):
         return snapshot
     state = compact(snapshot.state)
-    return state if isinstance(state, Damaged) else (snapshot, state)
+    return Damaged(state.why, snapshot.block) if isinstance(state, Damaged) else (snapshot, state)
 
 
 async def _live(process: Process, sequencer: Sequencer, log: Log) -> None:

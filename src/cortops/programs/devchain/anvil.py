@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from cortops.contracts.rpc import RpcClient
+from cortops.programs.common.logs import Log
 from cortops.protocol.settings import DevchainSettings
 from cortops.words.clock import Clock
 from cortops.words.errors import ArtifactDamaged, ArtifactUnavailable, ChainUnreachable, PortTaken, StepFailed
@@ -23,16 +25,23 @@ LOOK_EVERY_S = 0.01
 PORT_FREE_TIMEOUT_S = 5.0  # the anvil of a killed predecessor is on its way out
 STOP_TIMEOUT_S = 2.0
 OUTPUT_LINES_KEPT = 20
+# Later hardforks keep every block's hash in a contract's storage (EIP-2935): 8,191 slots, which each block costs time for.
+HARDFORK = "cancun"
 
 
 class AnvilEnded(StepFailed):
     """Read the last lines of its output in the log; the supervisor starts the chain again from its newest snapshot."""
 
 
+class AnvilKilled(AnvilEnded):
+    """Find out who ended anvil from outside (memory, a person); the supervisor starts the chain again from its newest snapshot."""
+
+
 def arguments(settings: DevchainSettings, state: Path | None) -> list[str]:
     """anvil's command line. See decision 0003 for why these."""
     line = [
         *(settings.anvil_path, "--silent", "--no-mining", "--prune-history"),
+        *("--hardfork", HARDFORK),
         *("--accounts", "0", "--gas-price", "0", "--block-base-fee-per-gas", "0"),
         *("--chain-id", str(settings.chain_id), "--host", settings.bind_ip, "--port", str(settings.port)),
     ]
@@ -45,8 +54,11 @@ def local_url(settings: DevchainSettings) -> str:
 
 
 @asynccontextmanager
-async def running(settings: DevchainSettings, state: Path | None, rpc: RpcClient, clock: Clock) -> AsyncIterator[Process]:
-    """An anvil that answers, ended on leaving. Raises AnvilEnded when it does not come up, PortTaken, ArtifactUnavailable."""
+async def running(settings: DevchainSettings, state: Path | None, rpc: RpcClient, clock: Clock, log: Log) -> AsyncIterator[Process]:
+    """An anvil that answers, ended on leaving; what it says goes into `log`.
+
+    Raises AnvilEnded when it does not come up, AnvilKilled when somebody ended it meanwhile, PortTaken, ArtifactUnavailable.
+    """
     check_program(settings.anvil_path)
     await _until_free(settings.bind_ip, settings.port, clock)
     # In a session of its own: a signal to our group must not end it before the last snapshot. The leash covers our own death.
@@ -58,7 +70,7 @@ async def running(settings: DevchainSettings, state: Path | None, rpc: RpcClient
         start_new_session=True,
     )
     said: deque[str] = deque(maxlen=OUTPUT_LINES_KEPT)
-    listener = asyncio.create_task(_listen(process, said))
+    listener = asyncio.create_task(_listen(process, said, log))
     try:
         await _until_ready(process, rpc, clock, said)
         yield process
@@ -99,15 +111,21 @@ def _is_free(ip: str, port: int) -> bool:
     return True
 
 
-async def _listen(process: Process, said: deque[str]) -> None:
+async def _listen(process: Process, said: deque[str], log: Log) -> None:
+    """Under --silent anvil speaks only when something is wrong: each line is one of the log, the last ones are kept for the error."""
     assert process.stdout is not None
     while chunk := await process.stdout.read(4096):
-        said.extend(line[:300] for line in chunk.decode("utf-8", "replace").splitlines() if line.strip())
+        for line in chunk.decode("utf-8", "replace").splitlines():
+            if line.strip():
+                said.append(line[:300])
+                log.warning("library", logger="anvil", words=line[:300])
 
 
 async def _until_ready(process: Process, rpc: RpcClient, clock: Clock, said: deque[str]) -> None:
     deadline = clock.monotonic() + READY_TIMEOUT_S
     while clock.monotonic() < deadline:
+        if process.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+            raise AnvilKilled(f"anvil was ended while it started, status {process.returncode}")
         if process.returncode is not None:
             raise AnvilEnded(f"anvil did not start, status {process.returncode}", why=" ".join(said)[:500])
         try:

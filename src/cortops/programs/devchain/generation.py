@@ -27,9 +27,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A snapshot that cannot be used, and why, in words that follow "because it"."""
+    """A snapshot that cannot be used, and why, in words that follow "it". block: the head it should hold, None when even that is lost."""
 
     why: str
+    block: int | None = None
 
 
 class _Header(msgspec.Struct):
@@ -51,18 +52,20 @@ def decode(data: bytes) -> Snapshot | Damaged:
     """Bytes of a generation -> its snapshot, or why it is damaged: never an exception, whatever the bytes."""
     line, newline, state = data[:HEADER_MAX_BYTES].partition(b"\n")
     if not newline:
-        return Damaged("is empty" if not data else "has no header")
+        return Damaged("is torn: it is empty" if not data else "is torn: it has no header")
     state = data[len(line) + 1 :]
     try:
         header = msgspec.json.decode(line, type=_Header)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Damaged("has a header that cannot be read")
+        return Damaged("is torn: its header cannot be read")
     if header.format != FORMAT:
-        return Damaged(f"is of format {header.format[:40]}, not {FORMAT}")
-    if len(state) != header.size:
-        return Damaged(f"is truncated: {len(state)} of {header.size} bytes" if len(state) < header.size else "has bytes after its end")
+        return Damaged(f"is of format {header.format[:40]}, not {FORMAT}", header.block)
+    if len(state) < header.size:
+        return Damaged(f"is torn: {len(state)} of {header.size} bytes", header.block)
+    if len(state) > header.size:
+        return Damaged("is torn: it has bytes after its end", header.block)
     if hashlib.sha256(state).hexdigest() != header.sha256:
-        return Damaged("does not match its sha256")
+        return Damaged("is torn: it does not match its sha256", header.block)
     return Snapshot(block=header.block, at=header.at, state=state)
 
 
@@ -93,7 +96,7 @@ def compact(state: bytes, *, recent: int = RECENT_BLOCKS_KEPT, work: int = WORK_
         transactions = msgspec.json.decode(document["transactions"], type=list[msgspec.Raw])
         places = [msgspec.json.decode(transaction, type=_Receipt).block_number for transaction in transactions]
     except (OSError, EOFError, zlib.error, msgspec.MsgspecError, KeyError, ValueError) as error:
-        return Damaged(f"is not a state that anvil wrote ({type(error).__name__})")
+        return Damaged(f"is torn: it is no state that anvil wrote ({type(error).__name__})")
     kept = _kept(numbers, [bool(peek.transactions) for peek in peeks], recent, work)
     document["blocks"] = msgspec.Raw(msgspec.json.encode([block for block, at in zip(blocks, numbers, strict=True) if at in kept]))
     document["transactions"] = msgspec.Raw(msgspec.json.encode([one for one, at in zip(transactions, places, strict=True) if at in kept]))
@@ -112,6 +115,20 @@ def told(chosen: Snapshot | None, damaged: Sequence[Damaged]) -> str:
         return "nothing: a new chain"
     reasons = "; ".join(f"the {_rank(at)} generation {one.why}" for at, one in enumerate(damaged))
     return f"{_rank(len(damaged))} generation, block {chosen.block}" + (f", because {reasons}" if reasons else "")
+
+
+def note(chosen: Snapshot, damaged: Sequence[Damaged]) -> str:
+    """What a person must know of a chain that went back: which snapshots were passed over, why, and where it went on; "" when none was."""
+    if not damaged:
+        return ""
+    which = "the snapshot before" if len(damaged) == 1 else "an older snapshot"
+    names = ("the newest one", "the one before", "an older one")
+    passed = [f"{names[min(at, 2)]}{_block_of(one)} {one.why}" for at, one in enumerate(damaged)]
+    return f"started from {which}: {'; '.join(passed)}; the chain went on from block {chosen.block}"
+
+
+def _block_of(one: Damaged) -> str:
+    return "" if one.block is None else f" (block {one.block})"
 
 
 def _rank(at: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cortops.contracts.rpc import RpcClient
@@ -32,13 +33,15 @@ class Sequencer:
         restored_from: str,
         good: int | None,
         saved: bool,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """slow_rpc: for dumps, which take long on a grown chain. folder: of snapshots.
 
-        good: the generation this chain came from. saved: nothing has happened since that one.
+        good: the generation this chain came from. saved: nothing has happened since that one. notes: shown in health, well or not.
         """
         self._rpc, self._slow_rpc, self._pace, self._folder, self._clock, self._log = rpc, slow_rpc, pace, folder, clock, log
         self._restored_from = restored_from
+        self._notes = notes
         self._good = good
         self._head = 0
         self._pending = 0
@@ -103,7 +106,7 @@ class Sequencer:
             why.append(self._save_failure)
         if self._fruitless >= HEARTBEATS_LATE:
             why.append(f"{self._pending} transactions wait and no block takes them")
-        return Health.judge(
+        health = Health.judge(
             tuple(why),
             head=self._head,
             head_age_s=_age(now, self._block_at),
@@ -111,6 +114,7 @@ class Sequencer:
             restored_from=self._restored_from,
             pending=self._pending,
         )
+        return replace(health, notes=self._notes)
 
     async def _mine(self) -> None:
         await self._rpc.call("evm_mine")
@@ -123,6 +127,7 @@ class Sequencer:
         if worked:
             self._work_at = now
             self._unsaved_work = True
+            self._log.info("block", number=self._head, transactions=worked)
         self._fruitless = self._fruitless + 1 if self._pending and not worked else 0
 
     async def _read_head(self) -> int:

@@ -22,19 +22,21 @@ def main() -> NoReturn:
     async def serve(settings: EngineSettings, log: Log) -> None:
         if find_spec("xllamacpp") is None:
             raise ArtifactUnavailable("the engine's library xllamacpp is not installed", next="Install it: pip install 'cortops[local]'.")
+        from cortops.programs.engine.outcry import relayed
         from cortops.programs.engine.server import drained, opened
 
         clock = SystemClock()
         began = clock.monotonic()
-        server = await opened(settings)
-        held.append(server)
-        load_s = round(clock.monotonic() - began, 2)
-        log.info("serving", url=str(server.listening_address), model=settings.model_name, slots=settings.slots, load_s=load_s)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            if not await drained(server, clock):
-                log.warning("running answers were cut off")
+        with relayed(log):
+            server = await opened(settings)
+            held.append(server)
+            load_s = round(clock.monotonic() - began, 2)
+            log.info("serving", url=str(server.listening_address), model=settings.model_name, slots=settings.slots, load_s=load_s)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                if not await drained(server, clock):
+                    log.warning("running answers were cut off")
 
     status = start("engine", env_file(EngineSettings), serve)
     sys.stdout.flush()

@@ -301,6 +301,7 @@ class Desk:
             llm_params=task.llm_params,
             request_params=task.request_params,
         )
+        self._log.info("task_submitting", session=task.session, reference=task.reference)
         self._unsure[key] = None
         while len(self._unsure) > UNSURE_MAX:
             del self._unsure[next(iter(self._unsure))]

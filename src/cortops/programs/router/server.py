@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from cortops.programs.common.health import Handler, health_handler
+from cortops.programs.common.health import Handler, Health, health_handler, metrics_handler
 from cortops.programs.router.desk import Client, Desk
 from cortops.programs.router.reads import Reads
 from cortops.programs.router.refusals import error_body, error_response
@@ -33,7 +35,8 @@ from cortops.words.clock import Clock
 from cortops.words.errors import BadInput, CallReverted, ChainError
 
 BODY_MAX_MIB = 4
-OPEN_ROUTES = frozenset({"/api/v1/ping", "/api/v1/status", "/api/v1/about", "/health"})
+OPEN_ROUTES = frozenset({"/api/v1/ping", "/api/v1/status", "/api/v1/about", "/health", "/metrics"})
+CLIENT_LEFT = 499  # as nginx counts those that did not wait for an answer
 ID = r"\d{1,18}"
 _REFERENCE = re.compile(rf"[!-~]{{1,{REFERENCE_CHARS_MAX}}}")
 _PLACE = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
@@ -47,17 +50,18 @@ class _Refuse(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """new_reference: makes a request id for a client that sent none."""
+    """new_reference: makes a request id for a client that sent none. answered: POST requests by HTTP status."""
 
     settings: RouterSettings
     desk: Desk
     reads: Reads
     clock: Clock
     new_reference: Callable[[], str]
+    answered: Counter[str] = field(default_factory=Counter)
 
     def application(self) -> web.Application:
         """The aiohttp application of the REST port."""
-        app = web.Application(client_max_size=BODY_MAX_MIB * 2**20, middlewares=[self._guard()])
+        app = web.Application(client_max_size=BODY_MAX_MIB * 2**20, middlewares=[self._count(), self._guard()])
         reads = self.reads
         for path, handler in (
             ("ping", reads.ping),
@@ -75,7 +79,33 @@ class Server:
         app.router.add_post(f"/api/v1/completions/{{sid:{ID}}}", self.native)
         app.router.add_post(f"/api/v1/chat/completions/{{sid:{ID}}}", self.chat)
         app.router.add_get("/health", health_handler(reads.health))
+        app.router.add_get("/metrics", metrics_handler(self._measured))
         return app
+
+    def _measured(self) -> Health:
+        """Sessions are summed: their ids are no business of who reads metrics."""
+        health = self.reads.health()
+        in_flight = sum(self.desk.in_flight(session) for session in self.settings.sessions) if self.settings.sessions else None
+        return replace(health, facts={**health.facts, "in_flight": in_flight, "requests": self.answered})
+
+    def _count(self) -> Middleware:
+        """POST requests by what became of them."""
+
+        @web.middleware
+        async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+            status = 500
+            try:
+                response = await handler(request)
+                status = response.status
+                return response
+            except asyncio.CancelledError:
+                status = CLIENT_LEFT
+                raise
+            finally:
+                if request.method == "POST":
+                    self.answered[str(status)] += 1
+
+        return count
 
     def _guard(self) -> Middleware:
         """Key first, and one error shape for everything that goes wrong."""

@@ -1,0 +1,227 @@
+"""The table of everything that programs measure: which fact of `/health` is which metric, and what it means. Pure.
+
+Names and units follow Prometheus: base units as suffix, `_total` for counters. docs/reference/metrics.md shows this table; a test compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NODES = ("router", "miner", "oracle", "validator")
+OURS = (*NODES, "chain", "gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One metric. facts: keys under which programs have its value, a number, a list that is counted, or {labels: number}.
+
+    unit: of the value, in words. labels: names of the keys' parts. programs: who has it.
+    """
+
+    name: str
+    kind: Literal["gauge", "counter"] = "gauge"
+    facts: tuple[str, ...]
+    unit: str
+    labels: tuple[str, ...] = ()
+    programs: tuple[str, ...]
+    meaning: str
+
+
+UP = Measure(
+    name="cortops_up", facts=(), unit="0 or 1", programs=OURS, meaning="1 when /health answers 200, 0 when it gives reasons against it"
+)
+
+MEASURES: tuple[Measure, ...] = (
+    UP,
+    Measure(
+        name="cortops_notes",
+        facts=("notes",),
+        unit="notes",
+        programs=(*NODES, "chain"),
+        meaning="notes in /health, as after a damaged snapshot",
+    ),
+    Measure(
+        name="cortops_head_block", facts=("head",), unit="block", programs=(*NODES, "chain"), meaning="number of the newest block seen"
+    ),
+    Measure(
+        name="cortops_head_age_seconds",
+        facts=("head_age_s",),
+        unit="seconds",
+        programs=(*NODES, "chain"),
+        meaning="age of the newest block seen",
+    ),
+    Measure(
+        name="cortops_snapshot_age_seconds",
+        facts=("snapshot_age_s",),
+        unit="seconds",
+        programs=("chain",),
+        meaning="since the last snapshot of the chain, taken or started from",
+    ),
+    Measure(
+        name="cortops_transactions_pending",
+        facts=("pending",),
+        unit="transactions",
+        programs=("chain",),
+        meaning="transactions that wait for a block",
+    ),
+    Measure(
+        name="cortops_in_flight",
+        facts=("in_flight",),
+        unit="requests or tasks",
+        programs=("router", "miner", "gateway"),
+        meaning="requests at a router, those that wait included; tasks at a miner; requests of a gateway process at its members",
+    ),
+    Measure(
+        name="cortops_requests_total",
+        kind="counter",
+        facts=("requests",),
+        unit="requests",
+        labels=("status",),
+        programs=("router", "gateway"),
+        meaning="POST requests answered, by HTTP status; 499: the client left before; a stream that fails later stays what it began as",
+    ),
+    Measure(
+        name="cortops_miners_linked",
+        facts=("miners",),
+        unit="miners",
+        programs=("router",),
+        meaning="miners with an open link to this router",
+    ),
+    Measure(
+        name="cortops_routers_connected",
+        facts=("routers_connected",),
+        unit="routers",
+        programs=("miner",),
+        meaning="routers that this miner has a link to",
+    ),
+    Measure(
+        name="cortops_routers_declared",
+        facts=("routers_declared",),
+        unit="routers",
+        programs=("miner",),
+        meaning="routers that this miner should have a link to",
+    ),
+    Measure(
+        name="cortops_registered",
+        facts=("registered",),
+        unit="0 or 1",
+        programs=("miner",),
+        meaning="1 when the chain has this node registered",
+    ),
+    Measure(
+        name="cortops_engine_reachable",
+        facts=("engine_reachable",),
+        unit="0 or 1",
+        programs=("miner",),
+        meaning="1 when the engine answered the last look",
+    ),
+    Measure(
+        name="cortops_last_commit_timestamp_seconds",
+        facts=("last_commit_at",),
+        unit="seconds since 1970",
+        programs=("miner",),
+        meaning="when the chain last told a commit of this miner",
+    ),
+    Measure(
+        name="cortops_task_steps_total",
+        kind="counter",
+        facts=("task_steps",),
+        unit="steps",
+        labels=("step",),
+        programs=("miner", "oracle"),
+        meaning="steps of tasks that the chain told: a miner's own, or all; after a rewind some are told again",
+    ),
+    Measure(
+        name="cortops_role_held",
+        facts=("oracle_role", "validator_role"),
+        unit="0 or 1",
+        programs=("oracle", "validator"),
+        meaning="1 when the node holds the role on chain that it needs",
+    ),
+    Measure(name="cortops_open_tasks", facts=("open_tasks",), unit="tasks", programs=("oracle",), meaning="tasks that have not ended"),
+    Measure(
+        name="cortops_oldest_open_seconds",
+        facts=("oldest_open_s",),
+        unit="seconds",
+        programs=("oracle",),
+        meaning="since the oldest open task entered its present stage, 0 without any",
+    ),
+    Measure(
+        name="cortops_tasks_judged_total",
+        kind="counter",
+        facts=("tasks_judged",),
+        unit="tasks",
+        programs=("validator",),
+        meaning="ended tasks whose replicas this validator has compared, verdicts recorded",
+    ),
+    Measure(
+        name="cortops_tasks_left_total",
+        kind="counter",
+        facts=("tasks_left",),
+        unit="tasks",
+        programs=("validator",),
+        meaning="ended tasks that this validator gave up on; its log says why",
+    ),
+    Measure(
+        name="cortops_verdicts_total",
+        kind="counter",
+        facts=("verdicts",),
+        unit="verdicts",
+        labels=("verdict",),
+        programs=("validator",),
+        meaning="verdicts on miners that this validator recorded, by name",
+    ),
+    Measure(
+        name="cortops_tasks_pending", facts=("tasks_pending",), unit="tasks", programs=("validator",), meaning="ended tasks not yet judged"
+    ),
+    Measure(
+        name="cortops_oldest_pending_seconds",
+        facts=("oldest_pending_s",),
+        unit="seconds",
+        programs=("validator",),
+        meaning="since the oldest task that is not yet judged came in, 0 without any",
+    ),
+    Measure(
+        name="cortops_last_verdict_timestamp_seconds",
+        facts=("last_verdict_at",),
+        unit="seconds since 1970",
+        programs=("validator",),
+        meaning="when this validator last recorded verdicts",
+    ),
+    Measure(
+        name="cortops_pool_queued",
+        facts=("queued",),
+        unit="requests",
+        labels=("pool",),
+        programs=("gateway",),
+        meaning="requests that wait in this gateway process for a free session of the pool",
+    ),
+    Measure(
+        name="cortops_member_up",
+        facts=("member_up",),
+        unit="0 or 1",
+        labels=("pool", "member"),
+        programs=("gateway",),
+        meaning="1 when the member is well, 0 when it is down; absent before the first look",
+    ),
+    Measure(
+        name="cortops_member_in_flight",
+        facts=("member_in_flight",),
+        unit="requests",
+        labels=("pool", "member"),
+        programs=("gateway",),
+        meaning="requests of this gateway process at the member",
+    ),
+    Measure(
+        name="cortops_member_capacity",
+        facts=("member_capacity",),
+        unit="requests",
+        labels=("pool", "member"),
+        programs=("gateway",),
+        meaning="requests that the member gets at once, of all gateway processes together",
+    ),
+)
+
+# Facts that are words, or are told in another way: no metric has them.
+UNMEASURED = frozenset({"address", "node", "chain_id", "sessions", "restored_from", "model"})
