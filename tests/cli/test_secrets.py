@@ -32,7 +32,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_before_the_first_apply_all_are_named_and_none_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", str(EXAMPLE), "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["name"]: row["kind"] for row in rows}.items() >= {NAME: "wallet", "router-1/api-key": "token"}.items()
+    assert {row["name"]: row["kind"] for row in rows}.items() >= {NAME: "wallet", "smollm2/api-key": "token"}.items()
     assert all(row["created_at"] is None and row["public"] == "" for row in rows)
     assert run("list", str(EXAMPLE)) == 0
     assert capsys.readouterr().out.count("not yet") == len(rows)

@@ -20,7 +20,8 @@ EXIT_INTERRUPTED = 130
 _VERBS = (
     ("up", "Bring an environment up on this machine, and show how it is until Ctrl-C."),
     ("down", "Stop an environment on this machine; --purge removes its data too."),
-    ("status", "Ask every entity now: state, reason, evidence."),
+    ("status", "How every entity is: state, reason, evidence; --now asks instead of reading what watch saw."),
+    ("watch", "Ask everything on a schedule, keep states and history, show the console."),
     ("logs", "Print the log of one service; -f follows it."),
     ("validate", "Check an environment file; every mistake at once."),
     ("schema", "Print the JSON Schema of the environment file."),

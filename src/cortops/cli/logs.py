@@ -30,7 +30,7 @@ def logs(
     Parameters
     ----------
     name
-        The node, `gateway` or `proxy`.
+        The node, `gateway-1`, `proxy` or `watch`.
     file
         The environment file; default ./cortops.yaml, else the bundled local.yaml.
     lines
@@ -49,7 +49,9 @@ def logs(
 def _host(env: Environment, name: str) -> str:
     hosts = {node: spec.host for node, spec in env.nodes.items()}
     if env.gateway is not None:
-        hosts[env.gateway.NAME] = env.gateway.on
+        hosts |= dict.fromkeys(env.gateway.ports(), env.gateway.on)
+    if env.monitor is not None:
+        hosts[env.monitor.NAME] = env.monitor.on
     if env.proxy:
         hosts[SERVICE] = next(iter(env.proxy.values())).on
     if name not in hosts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from cortops.contracts.path import TaskPath, read_path
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.declared import Environment
-from cortops.environment.model import MinerNode, OracleNode, RouterNode
 from cortops.protocol.usage import UsageRow, of_task, open_usage
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
-from cortops.surfaces.site import Site
+from cortops.surfaces.site import Site, node_names
 from cortops.words.errors import BadInput, StoreUnavailable
+
+_ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 
 
 def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
@@ -39,11 +42,19 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
         async with here(env, common) as place:
             site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
             network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
-            return await read_path(network, session, task_id), _names(env, site)
+            return await read_path(network, session, task_id), node_names(env, site)
 
     path, names = asyncio.run(read())
     steps = [
-        {"step": step.step, "by": names.get(step.by.lower(), step.by), "at": step.at, "block": step.block, "tx": step.tx, "hash": step.hash}
+        {
+            "step": step.step,
+            "by": names.get(step.by.lower(), step.by),
+            "at": step.at,
+            "block": step.block,
+            "tx": step.tx,
+            "hash": step.hash,
+            "note": _named(step.note, names),
+        }
         for step in path.steps
     ]
     steps += [
@@ -53,8 +64,11 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
     if common.json:
         show_json({"session": session, "task": task_id, "state": path.state, "steps": steps})
         return 0
-    rows = [(str(step["step"]), _time(step["at"]), str(step["block"] or ""), str(step["by"]), _proof(step)) for step in steps]
-    show(f"task {session}/{task_id} · {path.state}\n" + table([("STEP", "AT", "BLOCK", "BY", "PROOF"), *rows], "  "))
+    rows = [
+        (str(step["step"]), _time(step["at"]), str(step["block"] or ""), str(step["by"]), _proof(step), str(step.get("note", "")))
+        for step in steps
+    ]
+    show(f"task {session}/{task_id} · {path.state}\n" + table([("STEP", "AT", "BLOCK", "BY", "PROOF", "NOTE"), *rows], "  "))
     return 0
 
 
@@ -63,12 +77,6 @@ def _parse(task: str) -> tuple[int, int]:
     if not (slash and session.isdigit() and number.isdigit()):
         raise BadInput(f"{task!r} is not of the form SESSION/TASK", next="For example: cortops task show 1/1")
     return int(session), int(number)
-
-
-def _names(env: Environment, site: Site) -> dict[str, str]:
-    """Address in lower case -> the name it is declared under."""
-    wallets = {name: node.wallet.secret for name, node in env.nodes.items() if isinstance(node, RouterNode | MinerNode | OracleNode)}
-    return {site.public[secret].lower(): name for name, secret in wallets.items()}
 
 
 def _usage(env: Environment, common: Common, session: int, task: int) -> list[UsageRow]:
@@ -80,6 +88,12 @@ def _usage(env: Environment, common: Common, session: int, task: int) -> list[Us
         finally:
             connection.close()
     return []
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """A note with the names of nodes in place of their addresses; strangers write in it too, so nothing in it moves a cursor."""
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return _ADDRESS.sub(lambda found: names.get(found[0].lower(), found[0]), shown)
 
 
 def _time(at: object) -> str:

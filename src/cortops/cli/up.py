@@ -26,9 +26,12 @@ from cortops.local.down import down
 from cortops.local.here import demand_writable
 from cortops.protocol import keys
 from cortops.surfaces.gateway.render import store
+from cortops.surfaces.proxy.curls import curls
 from cortops.words.state import State
 
 VIEW_EVERY_S = 5.0
+CURL_WIDTH = 120
+SERVICE_KINDS = ("engine", "miner", "oracle", "router", "gateway")  # whose processes are of this environment
 KEY_NAME = "up"
 KEY_KNOWN_TRIES_MAX, KEY_KNOWN_EVERY_S = 50, 0.1
 HTTP_OK = 200
@@ -148,31 +151,32 @@ def issue_key(place: Here, env: Environment) -> str:
 
 
 async def _until_known(place: Here, env: Environment, key: str) -> None:
-    """Until the gateway lets the key in, so that what is printed works at once; it reads its store every second."""
+    """Until every process of the gateway lets the key in, so that what is printed works at once; each reads its store every second."""
     if env.gateway is None:
         return
-    url = f"http://127.0.0.1:{env.gateway.port}/v1/models"
+    waiting = list(env.gateway.ports().values())
     for _ in range(KEY_KNOWN_TRIES_MAX):
+        url = f"http://127.0.0.1:{waiting[0]}/v1/models"
         reply = await place.http.request("GET", url, headers=(("authorization", f"Bearer {key}"),), timeout_s=2)
-        if reply.status == HTTP_OK:
+        if reply.status != HTTP_OK:
+            await place.deployment.clock.sleep(KEY_KNOWN_EVERY_S)
+        elif not waiting[1:]:
             return
-        await place.deployment.clock.sleep(KEY_KNOWN_EVERY_S)
+        else:
+            del waiting[0]
 
 
 def _invitation(place: Here, shown: dict[str, str], key: str, elapsed_s: float) -> str:
     env = place.deployment.env
     lines = [f"{env.name} is up after {elapsed_s:.1f} s."]
-    lines += [f"  {name:8} {url}" for name, url in shown.items() if name != "ca"]
-    if key and env.gateway is not None and "gateway" in shown:
-        model = next(iter(env.gateway.models))
-        lines += [
-            "Try it:",
-            "",
-            f"  curl --cacert {_short(shown['ca'])} {shown['gateway']}/v1/chat/completions \\",
-            f"    -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\",
-            f'    -d \'{{"model":"{model}","messages":[{{"role":"user","content":"Why is the sky blue?"}}]}}\'',
-            "",
-        ]
+    if env.monitor is not None:
+        lines.append(f"  console  {shown['console']}  watches, asking every {env.monitor.every_s:g} s")
+    lines += [f"  rpc      {shown['rpc']}  chain {env.network.chain_id}"]
+    if key and env.proxy:
+        lines.append("Try it:")
+        for curl in curls(env, _short(shown["ca"]), key):
+            lines += ["", f"  # {curl.hostname}: {curl.shows}", *(f"  {line}" for line in curl.lines(CURL_WIDTH))]
+        lines.append("")
     elif env.gateway is not None:
         lines.append(f"A key of your own: cortops keys issue{_file_argument(env)} --name me")
     return "\n".join(lines)
@@ -192,13 +196,13 @@ async def _view(place: Here, progress: Progress, env: Environment) -> None:
     progress.say("Ctrl-C stops everything; cortops up --detach leaves it running.")
     known: dict[str, State] = {}
     while True:
-        status = await read_status(place)
-        for item in status.entities:
-            before = known.get(str(item.entity), State.OK)
-            if item.state is not before:
-                progress.say(f"  {item.entity}: {before} -> {item.state}, {item.reason}")
-            known[str(item.entity)] = item.state
-        if all(item.state is not State.OK for item in status.entities if item.entity.kind not in ("host", "contract", "session", "pool")):
+        page = await read_status(place)
+        for row in page.entities:
+            before = known.get(row.entity, State.OK)
+            if row.state is not before:
+                progress.say(f"  {row.entity}: {before} -> {row.state}, {row.reason}")
+            known[row.entity] = row.state
+        if all(row.state is State.DOWN for row in page.entities if row.kind in SERVICE_KINDS):
             progress.say(f"{env.name} was stopped from elsewhere.")
             return
         await place.deployment.clock.sleep(VIEW_EVERY_S)

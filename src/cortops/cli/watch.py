@@ -1,0 +1,109 @@
+"""`cortops watch`: asks everything on a schedule, keeps states and their history, and shows them on the console. One process."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import random
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from cortops import surfaces
+from cortops.cli.compose import Common, Here, environment, here
+from cortops.cli.status import endpoints
+from cortops.cli.watched import Intentions, Watched
+from cortops.console.app import console
+from cortops.console.serving import serve
+from cortops.contracts.network import Network
+from cortops.contracts.rpc import RpcClient
+from cortops.deploy.redact import Redactor
+from cortops.deploy.secrets_of import secrets_of
+from cortops.environment.declared import Environment
+from cortops.environment.graph import depends_on, entities
+from cortops.environment.model import Monitor
+from cortops.monitor.store import Limits, Store
+from cortops.monitor.watch import Watch
+from cortops.programs.common.logs import Log
+from cortops.programs.common.process import run
+from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
+from cortops.surfaces.monitoring.checks import HEALTH as OWN_HEALTH  # of ourselves: who asks a round knows how it is
+from cortops.surfaces.monitoring.render import WATCH, history_file
+from cortops.surfaces.site import Site
+from cortops.words.clock import SystemClock
+from cortops.words.errors import BadInput, CortopsError
+
+LOOPBACK = "127.0.0.1"
+
+
+def watch(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
+    """Watch an environment and show it on the console, until SIGTERM or Ctrl-C; the log goes to standard output.
+
+    Parameters
+    ----------
+    file
+        The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    """
+    gc.enable()
+    env = environment(file, common)
+    if env.monitor is None:
+        raise BadInput(f"{env.file} declares no monitor", next="Add for example: monitor: {on: here, port: 8500}")
+    return run(Monitor.NAME, lambda _path: env, partial(_serve, common), [env.file], sys.stdout.buffer, SystemClock())
+
+
+async def _serve(common: Common, env: Environment, log: Log) -> None:
+    """Console and watch until cancelled; the console answers from the start, so that it can say that nothing is known yet."""
+    assert env.monitor is not None
+    async with here(env, common) as place:
+        redactor = _redactor(place, log)
+        store = Store(
+            Path(history_file(place.deployment.hosts[env.monitor.on])),
+            redact=lambda body: redactor.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+            limits=dataclasses.replace(Limits(), raw_max_gib=env.monitor.raw_max_gib),
+        )
+        site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
+        eye = _watch(env, env.monitor, place, site, store, redactor, log)
+        network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
+        shown = Watched(environment=env, endpoints=endpoints(place), watch=eye, network=network, site=site)
+        app = console(shown, place.deployment.clock)
+        try:
+            async with serve(app, LOOPBACK, env.monitor.port) as port, asyncio.TaskGroup() as group:
+                log.info("watching", console=f"{LOOPBACK}:{port}", every_s=env.monitor.every_s, file=env.file)
+                gc.collect()
+                gc.freeze()  # what lives as long as the process need not be looked at again
+                group.create_task(eye.run())
+        finally:
+            store.close()
+
+
+def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: Store, redactor: Redactor, log: Log) -> Watch:
+    def tell(event: str, fields: Mapping[str, str]) -> None:
+        log.info(event, **fields)
+
+    return Watch(
+        ask=place.deployment.ask,
+        questions=[question for question in surfaces.questions(env, site) if question.id != OWN_HEALTH],
+        checks=[check for check in surfaces.checks(env, site) if OWN_HEALTH not in check.asks],
+        entities=entities(env),
+        depends_on=depends_on(env),
+        store=store,
+        clock=place.deployment.clock,
+        every_s=monitor.every_s,
+        environment=env.name,
+        chance=random.random,
+        redact=lambda body: redactor.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+        intended=Intentions(place.deployment.journal),
+        tell=tell,
+        own=WATCH,
+    )
+
+
+def _redactor(place: Here, log: Log) -> Redactor:
+    """By value where we may read the secrets of this environment, by shape in any case."""
+    try:
+        return place.deployment.secrets.redactor()
+    except CortopsError as error:
+        log.warning("secrets_unread", what=error.what)
+        return Redactor()

@@ -1,0 +1,100 @@
+"""What `watch` gives its console beside the picture: tasks from the chain, and which restarts an apply meant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from cortops.console.view import TaskLine
+from cortops.contracts.network import Network
+from cortops.contracts.path import TaskPath, read_path
+from cortops.contracts.records import STATUS_NAMES, TASKS_PAGE_MAX, Task
+from cortops.deploy.journal import ApplyRecord, Journal
+from cortops.environment.declared import Environment
+from cortops.monitor.picture import Picture
+from cortops.monitor.restarts import Restart
+from cortops.monitor.watch import Watch
+from cortops.surfaces.site import Site, node_names
+from cortops.words.errors import CortopsError
+
+MEANT_BEFORE_S = 2.0  # the journal counts whole seconds, and a process starts within its step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """console.view.View over a watch."""
+
+    environment: Environment
+    endpoints: Mapping[str, str]
+    watch: Watch
+    network: Network
+    site: Site
+
+    def picture(self) -> Picture | None:
+        """As View.picture."""
+        return self.watch.picture
+
+    def pictures(self) -> AsyncIterator[Picture]:
+        """As View.pictures."""
+        return self.watch.pictures()
+
+    def counts(self) -> Mapping[str, int]:
+        """As View.counts."""
+        figures = asdict(self.watch.figures)
+        return {name: figures[name] for name in ("rounds", "answers", "silences", "given_up")}
+
+    async def tasks(self, limit: int) -> tuple[TaskLine, ...] | CortopsError:
+        """As View.tasks, read from the queue's storage: one call for the counts, one for each session."""
+        sessions = sorted(self.environment.network.sessions)
+        amount = min(limit, TASKS_PAGE_MAX)
+        try:
+            counts = await self.network.task_counts(sessions)
+            pages = [
+                await self.network.tasks(sid, max(0, count - amount), amount) for sid, count in zip(sessions, counts, strict=True) if count
+            ]
+        except CortopsError as error:
+            return error
+        found = sorted((task for page in pages for task in page), key=lambda task: (task.created_at, task.gid), reverse=True)
+        return tuple(TaskLine(session=task.session, task=task.id, state=_state(task), at=task.created_at) for task in found[:limit])
+
+    async def task(self, session: int, task: int) -> TaskPath | CortopsError:
+        """As View.task; nodes by their names."""
+        try:
+            path = await read_path(self.network, session, task)
+        except CortopsError as error:
+            return error
+        names = node_names(self.environment, self.site)
+        return replace(path, steps=tuple(replace(step, by=names.get(step.by.lower(), step.by)) for step in path.steps))
+
+
+def _state(task: Task) -> str:
+    """In the words of contracts.path.path_state."""
+    if task.ended:
+        return "ended" if task.last_commit_at else "failed"
+    if task.status == 0:
+        return "assigned" if task.miners else "submitted"
+    return STATUS_NAMES[task.status]
+
+
+class Intentions:
+    """Which restarts an apply meant, by the journal's last apply: call it with restarts. Raises what the journal raises."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def __call__(self, found: Sequence[Restart]) -> Mapping[str, str]:
+        """Service -> who meant its restart."""
+        return meant(found, await self._journal.last_apply())
+
+
+def meant(found: Sequence[Restart], last: ApplyRecord | None) -> dict[str, str]:
+    """A restart is meant when the last apply had a step for that service which began no later than the process."""
+    if last is None:
+        return {}
+    steps = {step.resource: step.at for step in last.steps}
+    return {
+        restart.service: f"apply {last.apply} by {last.by}"
+        for restart in found
+        if (at := steps.get(f"service:{restart.service}")) is not None
+        and restart.seen_at - MEANT_BEFORE_S <= at <= restart.at + MEANT_BEFORE_S
+    }
