@@ -9,15 +9,23 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
 REDACTED = "<redacted>"
 VALUE_MIN_CHARS = 6  # shorter values are words of the language: taken out by field name only
+SIEVE_STEP_MAX = 32  # pieces kept of one form of a secret, at most
+
+_SIEVE_CHARS = (VALUE_MIN_CHARS, 12, 24, sys.maxsize)  # the classes of lengths that are looked for apart
 
 # Words of a field's name, lower case. The first speak of a secret wherever they stand.
 _ALWAYS = re.compile(r"password|passwd|passphrase|pwd|secrets?|mnemonic|credentials?|cookie|authorization|apikey|privatekey|secretkey")
 _PAIR = re.compile(r"(private|api|access|secret|signing|encryption|session) key|seed phrase|auth token")
+_PERHAPS = re.compile(
+    r"pass|pwd|secret|mnemonic|credential|cookie|authorization|key|phrase|token"
+)  # a name without any of these is no secret's
 # Tokens of a language model, of a chain and of a parser are no secrets.
 _TOKEN_OF = re.compile(r"gas|native|fee|reward|stop|eos|bos|pad|first|next|last|per|each|erc20|payment|max|min|input|output")
 # A last word that makes the field speak about the secret: its name, place, age or size.
@@ -45,6 +53,8 @@ def is_sensitive(field: str) -> bool:
 
     `API_KEY`, `dbPassword` and `router.token` do; `NODE_PUBLIC_KEY`, `tx`, `max_tokens` and `secret_name` do not.
     """
+    if not _PERHAPS.search(field.lower()):
+        return False
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field)
     words = re.findall(r"[a-z0-9]+", spaced.lower())
     if not words or (_ABOUT.fullmatch(words[-1]) and words[0] not in ("password", "passwd")):
@@ -57,16 +67,15 @@ def is_sensitive(field: str) -> bool:
 class Redactor:
     """Redacts the given values wherever they stand (plain, URL-encoded, base64, in JSON), and what is a secret by shape or field name."""
 
-    __slots__ = ("_by_head",)
+    __slots__ = ("_by_head", "_sieves")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        by_head: dict[str, set[str]] = {}
-        for value in values:
-            for form in _forms(value):
-                if len(form) >= VALUE_MIN_CHARS:
-                    by_head.setdefault(form[:VALUE_MIN_CHARS], set()).add(form)
+        by_head: dict[str, list[str]] = {}
+        for form in {form for value in values for form in _forms(value) if len(form) >= VALUE_MIN_CHARS}:
+            by_head.setdefault(form[:VALUE_MIN_CHARS], []).append(form)
         # Looked up by their first letters: the cost of a text does not grow with the number of secrets.
         self._by_head = {head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in by_head.items()}
+        self._sieves = tuple(_sieves([form for forms in by_head.values() for form in forms]))
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -76,21 +85,44 @@ class Redactor:
         return redact_shapes(self._values(text))
 
     def _values(self, text: str) -> str:
-        by_head = self._by_head
-        if not by_head:
+        if not any(sieve.may_hold(text) for sieve in self._sieves):
             return text
+        by_head = self._by_head
         kept: list[str] = []
-        start = at = 0
-        end = len(text) - VALUE_MIN_CHARS
-        while at <= end:
-            forms = by_head.get(text[at : at + VALUE_MIN_CHARS], ())
-            form = next((form for form in forms if text.startswith(form, at)), "")
+        start = 0
+        for at in [at for at in range(len(text) - VALUE_MIN_CHARS + 1) if text[at : at + VALUE_MIN_CHARS] in by_head]:
+            if at < start:  # inside what was just taken out
+                continue
+            form = next((form for form in by_head[text[at : at + VALUE_MIN_CHARS]] if text.startswith(form, at)), "")
             if form:
                 kept += (text[start:at], REDACTED)
-                at = start = at + len(form)
-            else:
-                at += 1
+                start = at + len(form)
         return "".join((*kept, text[start:]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class _Sieve:
+    """Says of most texts that they hold none of some forms, without looking at every place.
+
+    A form of n letters covers a whole piece of VALUE_MIN_CHARS letters at one of the places 0, step, 2 * step ..., where
+    step = n - VALUE_MIN_CHARS + 1. `pieces`: those that the forms may show there, so `step` of each form.
+    """
+
+    step: int
+    pieces: frozenset[str]
+
+    def may_hold(self, text: str) -> bool:
+        last = len(text) - VALUE_MIN_CHARS
+        return not self.pieces.isdisjoint([text[at : at + VALUE_MIN_CHARS] for at in range(0, last + 1, self.step)])
+
+
+def _sieves(forms: Collection[str]) -> Iterator[_Sieve]:
+    """One per class of lengths, so that one short form does not make the step small for all."""
+    for least, beyond in itertools.pairwise(_SIEVE_CHARS):
+        some = [form for form in forms if least <= len(form) < beyond]
+        if some:
+            step = min(min(map(len, some)) - VALUE_MIN_CHARS + 1, SIEVE_STEP_MAX)
+            yield _Sieve(step=step, pieces=frozenset(form[at : at + VALUE_MIN_CHARS] for form in some for at in range(step)))
 
 
 def redact_shapes(text: str) -> str:
@@ -121,10 +153,13 @@ def _fields(text: str) -> str:
 
 
 def _holds_secret(match: re.Match[str]) -> bool:
-    key, mark, value = match["key"], match["mark"], match["value"].strip("\\\"'")
+    key, mark = match["key"], match["mark"]
     if mark.isspace() and not key.startswith("--"):  # `--password x` is an option and its value, `password x` is prose
         return False
-    if not is_sensitive(key) or value.lower() in _NOTHING:
+    if not is_sensitive(key):
+        return False
+    value = match["value"].strip("\\\"'")
+    if value.lower() in _NOTHING:
         return False
     return not (re.search(r"(?i)secret$", key) and _REFERENCE.fullmatch(value))
 

@@ -86,9 +86,7 @@ def page(
         every_s=every_s,
         entities=tuple(_row(item, needed_by.get(item.entity, ())) for item in entities),
         endpoints=endpoints,
-        evidence=tuple(
-            EvidenceRow(id=item.id, entity=str(item.entity), value=item.value, at=item.at, how=item.how) for item in evidence
-        ),
+        evidence=tuple(EvidenceRow(id=item.id, entity=str(item.entity), value=item.value, at=item.at, how=item.how) for item in evidence),
     )
 
 
