@@ -25,7 +25,7 @@ LOGS = ("chain-1", "oracle-1", "router-1", "router-2", "miner-1", "miner-2", "mi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One streamed request: seconds to its first token, and what of it was waited for. blocks: made between the first and the last."""
+    """One streamed request: seconds to its first token, and what of it was waited for. blocks: made until its task was assigned."""
 
     total_s: float
     submit_block_s: float
@@ -60,13 +60,14 @@ def requests_of(bench: Bench, spans: Sequence[tuple[float, float]]) -> Iterator[
             first.setdefault(str(line["event"]), line)
         if not {"task_submitting", "task_assigning", "engine_began"} <= set(first):
             raise RuntimeError(f"a request left no trace of {sorted({'task_submitting', 'task_assigning', 'engine_began'} - set(first))}")
-        blocks = [line for line in mine if line["event"] == "block" and at_s(line) <= at_s(first["engine_began"])]
+        blocks = [line for line in mine if line["event"] == "block"]
+        assigned_s = at_s(first["task_assigning"]) + _wait_s(first["task_assigning"], mine)
         yield Request(
             total_s=ended - begun,
             submit_block_s=_wait_s(first["task_submitting"], mine),
             assign_block_s=_wait_s(first["task_assigning"], mine),
             engine_s=float(str(first["engine_began"]["after_ms"])) / 1000,
-            blocks=len(blocks),
+            blocks=sum(at_s(line) <= assigned_s for line in blocks),
         )
 
 

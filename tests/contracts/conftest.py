@@ -60,6 +60,16 @@ class FakeNode:
     async def batch_results(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         return [await self.call(method, *params) for method, params in calls]
 
+    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The chain may change between two calls of a batch, as on a real node."""
+        return [await self._value(method, params) for method, params in calls]
+
+    async def _value(self, method: str, params: Sequence[Any]) -> Any:
+        try:
+            return await self.call(method, *params)
+        except RpcRefused as error:
+            return error
+
     def eth_blockNumber(self) -> str:
         return hex(self.blocks[-1].number)
 
@@ -71,7 +81,8 @@ class FakeNode:
         return {"number": hex(number), "hash": block.hash, "parentHash": block.parent, "timestamp": hex(1000 + number)}
 
     def eth_getLogs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
+        first, head = int(query["fromBlock"], 16), self.blocks[-1].number
+        last = head if query["toBlock"] == "latest" else int(query["toBlock"], 16)
         if last - first + 1 > self.range_max:
             raise RpcRefused("range too large", rpc_code=-32005, message="range too large")
         return [self._log(block, at, task) for block in self.blocks[first : last + 1] for at, task in enumerate(block.tasks)]
@@ -82,6 +93,7 @@ class FakeNode:
             "topics": [load("session_queue").topic("TaskAckEnded"), f"0x{1:064x}", f"0x{task:064x}"],
             "data": "0x",
             "blockNumber": hex(block.number),
+            "blockHash": block.hash,
             "transactionHash": keccak_hex(f"{block.hash} {at}".encode()),
             "logIndex": hex(at),
         }
@@ -102,6 +114,9 @@ class ScriptedRpc:
         if isinstance(answer, ChainError):
             raise answer
         return answer
+
+    async def batch_results(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        return [await self.call(method, *params) for method, params in calls]
 
     def sent(self, method: str) -> list[tuple[Any, ...]]:
         return [params for asked, params in self.asked if asked == method]

@@ -72,6 +72,27 @@ def test_events_come_once_and_in_order(fake_node: Any) -> None:
     ]
 
 
+def test_logs_of_another_head_than_the_one_seen_are_not_taken(fake_node: Any) -> None:
+    """Head and logs are asked together; a node may turn to another branch between the two."""
+    fake_node.grow(1)
+
+    def turn_between() -> None:
+        if fake_node.calls[-1:] == ["eth_getBlockByNumber"] and len(fake_node.blocks) == 3:
+            fake_node.on_call = lambda: None
+            fake_node.cut(1)
+            fake_node.grow(9)
+
+    def grow_and_turn() -> None:
+        fake_node.grow(2)
+        fake_node.on_call = turn_between
+
+    batches, *_ = tell(fake_node, grow_and_turn, lambda: None, lambda: fake_node.grow(4))
+    told: list[int] = []
+    for batch in batches:
+        told = [task for task in told if not batch.rewound or task == 1] + tasks(batch)
+    assert told == fake_node.tasks() == [1, 9, 4]
+
+
 def test_only_what_is_asked_for_is_told(fake_node: Any) -> None:
     fake_node.grow(1)
     fake_node.grow(2)

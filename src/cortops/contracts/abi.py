@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,9 @@ from typing import Any, cast
 from cortops.contracts.artifact import Artifact
 from cortops.contracts.keccak import checksummed
 from cortops.words.errors import ChainError, UnknownName
+
+_WORD = re.compile(r"0x[0-9a-f]{64}")
+_ADDRESS_PADDING = "0x" + "0" * 24
 
 Log = Mapping[str, Any]  # one element of eth_getLogs or of a receipt's logs
 
@@ -79,7 +83,7 @@ def decode_log(artifact: Artifact, log: Log) -> Event | None:
         raise ChainError(f"a log of {where} has {len(topics) - 1} indexed values, its ABI {len(indexed)}")
     values = dict(zip((item["name"] for item in body), _decode(_types(body), log["data"], where), strict=True))
     for item, topic in zip(indexed, topics[1:], strict=True):
-        values[item["name"]] = _decode((item["type"],), topic, where)[0]
+        values[item["name"]] = _topic(item["type"], topic, where)
     args = {item["name"]: values[item["name"]] for item in inputs}
     return Event(
         name=name,
@@ -114,6 +118,19 @@ def static_call(artifact: Artifact, signature: str, *values: int | str | bool) -
 def unreadable(where: str, why: str) -> ChainError:
     """An answer that is not of the ABI's shape: most often there is no contract, or another one, at the address."""
     return ChainError(f"{where} answered in another shape than its ABI", why=why, next="Verify the contract's address and code.")
+
+
+def _topic(kind: str, topic: str, where: str) -> Any:
+    """An indexed value. The kinds that our events have are read directly: every follower reads some of each block's."""
+    if _WORD.fullmatch(topic):
+        match kind:
+            case "uint256":
+                return int(topic, 16)
+            case "bytes32":
+                return topic
+            case "address" if topic.startswith(_ADDRESS_PADDING):
+                return checksummed("0x" + topic[-40:])
+    return _decode((kind,), topic, where)[0]
 
 
 def _decode(types: Sequence[str], data: str, where: str) -> tuple[Any, ...]:

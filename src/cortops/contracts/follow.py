@@ -99,14 +99,18 @@ class Follower:
 
     async def _step(self) -> Batch | None:
         """One look: None when there is nothing new."""
-        head = await self._head("latest")
+        head, logs = await self._look()
         if not await self._still_holds(head):
             await self._go_back(head)
+            logs = None
         if head.number < self._next and not self._rewound:
             return None
         last = head if head.number < self._next + self._chunk_blocks else await self._head(hex(self._next + self._chunk_blocks - 1))
         first = self._next
-        events = await self._events(first, last.number)
+        if logs is not None and last is head:
+            events = decode_all(self._contracts, logs)
+        else:
+            events = await self._events(first, last.number)
         self._told[last.number] = last.hash
         while len(self._told) > REMEMBERED_HEADS_MAX:
             self._told.popitem(last=False)
@@ -114,8 +118,25 @@ class Follower:
         rewound, self._rewound = self._rewound, False
         return Batch(events=events, first=first, head=last.number, head_at=last.at, rewound=rewound)
 
+    async def _look(self) -> tuple[_Head, list[Any] | None]:
+        """The head, and in the same round trip the logs up to it; None where they are not certainly those of this head."""
+        if not self._told:
+            return await self._head("latest"), None
+        query = {"fromBlock": hex(self._next), "toBlock": "latest", "address": list(self._contracts)}
+        block, logs = await self._rpc.batch([("eth_getBlockByNumber", ("latest", False)), ("eth_getLogs", (query,))])
+        if isinstance(block, ChainError):
+            raise block
+        head = self._head_of(block, "latest")
+        if not isinstance(logs, list):  # refused: the range is empty, or too long
+            return head, None
+        upto = [log for log in logs if int(log["blockNumber"], 16) <= head.number]  # the chain may have grown between the two
+        same = all(log["blockHash"] == head.hash for log in upto if int(log["blockNumber"], 16) == head.number)
+        return head, upto if same else None
+
     async def _head(self, tag: str) -> _Head:
-        block = await self._rpc.call("eth_getBlockByNumber", tag, False)
+        return self._head_of(await self._rpc.call("eth_getBlockByNumber", tag, False), tag)
+
+    def _head_of(self, block: Any, tag: str) -> _Head:
         if block is None:
             raise ChainUnreachable(f"the chain has no block {tag}", where=self._rpc.url)
         return _Head(int(block["number"], 16), block["hash"], block["parentHash"], int(block["timestamp"], 16))

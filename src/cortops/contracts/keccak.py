@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from Crypto.Hash import keccak
 
 
@@ -15,6 +17,7 @@ def keccak_hex(data: bytes) -> str:
     return "0x" + keccak256(data).hex()
 
 
+@lru_cache(maxsize=4096)  # the same few addresses stand in every event
 def checksummed(address: bytes | str) -> str:
     """20 bytes or 0x… of any case -> the mixed-case form. ValueError when it is not 20 bytes. Source: EIP-55."""
     raw = bytes.fromhex(address.removeprefix("0x")) if isinstance(address, str) else address

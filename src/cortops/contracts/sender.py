@@ -63,8 +63,7 @@ class Sender:
             return await self._send({"to": checksummed(to), "data": data, "value": value}, gas)
 
     async def _send(self, what: dict[str, Any], gas: int | None) -> str:
-        limit = gas if gas is not None else await self._estimate(what)
-        fee = await self._current_fee()
+        limit, fee = (gas, await self._current_fee()) if gas is not None else await self._estimate(what)
         for attempt in range(1, SEND_ATTEMPTS_MAX + 1):
             if self._nonce is None:
                 self._nonce = int(await self._rpc.call("eth_getTransactionCount", self.address, "pending"), 16)
@@ -100,18 +99,27 @@ class Sender:
         """A send that the RPC client repeated may be refused because its first copy was taken, or mined already."""
         return await self._rpc.call("eth_getTransactionByHash", tx) is not None
 
-    async def _estimate(self, what: Mapping[str, Any]) -> int:
+    async def _estimate(self, what: Mapping[str, Any]) -> tuple[int, int]:
+        """Gas limit and fee; one round trip, also when the fee that we know is too old."""
         call = {"from": self.address, "to": what["to"], "data": what["data"], "value": hex(what["value"])}
-        # On `pending`, so that an effect of our own waiting transactions is seen.
-        used = int(await self._rpc.call("eth_estimateGas", call, "pending"), 16)
-        return min(int(used * GAS_MARGIN), GAS_MAX)
+        estimate = ("eth_estimateGas", (call, "pending"))  # on `pending`, so that an effect of our own waiting transactions is seen
+        if self._knows_fee():
+            used = await self._rpc.call(estimate[0], *estimate[1])
+        else:
+            used, price = await self._rpc.batch_results([estimate, ("eth_gasPrice", ())])
+            self._learn_fee(price)
+        return min(int(int(used, 16) * GAS_MARGIN), GAS_MAX), self._fee
 
     async def _current_fee(self) -> int:
-        now = self._clock.monotonic()
-        if self._fee_at is None or now - self._fee_at > FEE_AGE_MAX_S:
-            self._fee = int(await self._rpc.call("eth_gasPrice"), 16) * FEE_MARGIN
-            self._fee_at = now
+        if not self._knows_fee():
+            self._learn_fee(await self._rpc.call("eth_gasPrice"))
         return self._fee
+
+    def _knows_fee(self) -> bool:
+        return self._fee_at is not None and self._clock.monotonic() - self._fee_at <= FEE_AGE_MAX_S
+
+    def _learn_fee(self, price: str) -> None:
+        self._fee, self._fee_at = int(price, 16) * FEE_MARGIN, self._clock.monotonic()
 
     async def confirm(self, tx: str, timeout_s: float) -> Receipt:
         """Wait until `tx` is mined. Raises CallReverted with the contract's reason, NotMined after timeout_s (it may be mined later)."""

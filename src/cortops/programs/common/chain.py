@@ -127,9 +127,9 @@ class Chain:
                     self._log.warning("chain_rewound", first=batch.first, head=batch.head)
                 yield batch
 
-    async def write(self, call: Call, timeout_s: float = MINED_TIMEOUT_S) -> Receipt:
-        """Send one transaction and wait until it is mined. Raises as Sender.send and Sender.confirm."""
-        return await self.sender.confirm(await self.sender.send(*call), timeout_s)
+    async def write(self, call: Call, timeout_s: float = MINED_TIMEOUT_S, *, gas: int | None = None) -> Receipt:
+        """Send one transaction and wait until it is mined. Raises as Sender.send and Sender.confirm. gas: limit; None = estimate."""
+        return await self.sender.confirm(await self.sender.send(*call, gas=gas), timeout_s)
 
     async def events(self, key: Key) -> tuple[Event, ...]:
         """All events of one task, in order; empty when there is no such task."""

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from cortops.contracts.follow import Batch
-from cortops.contracts.network import Call
+from cortops.contracts.network import Call, Session
 from cortops.programs.common.chain import Chain
 from cortops.programs.common.logs import Log
 from cortops.programs.common.progress import Key, Progress, key_of, progress_of
@@ -21,6 +21,8 @@ TICK_EVERY_S = 0.5
 STRIKE_FORGOTTEN_AFTER_S = 300.0  # a node that was late is left out for so long, as long as another is there
 STRIKES_MAX = 1_024
 SENDING_AT_ONCE_MAX = 64
+SESSIONS_KEPT_MAX = 1_024
+ASSIGN_GAS = 1_500_000  # of eight miners .6 M; an estimate would be one more round trip before the first token
 
 
 @dataclass(slots=True)
@@ -42,6 +44,9 @@ class Runner:
         self._open: dict[Key, _Open] = {}
         self._strikes: OrderedDict[str, float] = OrderedDict()
         self._sending = asyncio.Semaphore(SENDING_AT_ONCE_MAX)
+        self._sessions: dict[
+            int, tuple[Session, frozenset[str]]
+        ] = {}  # with its registered nodes; true until the chain says something else
 
     @property
     def open_tasks(self) -> int:
@@ -55,6 +60,7 @@ class Runner:
 
     async def started(self, _head: int = 0) -> None:
         """Read all open tasks; what we held is measured against it. Raises ChainError."""
+        self._sessions = {}
         network = self._chain.network
         found: set[Key] = set()
         for session in range(1, await network.session_count() + 1):
@@ -73,6 +79,7 @@ class Runner:
         for event in batch.events:
             key = key_of(event)
             if key is None:
+                self._sessions = {}  # it speaks of a session, a node or a pool
                 continue
             one = self._open.get(key)
             if one is None:
@@ -156,13 +163,12 @@ class Runner:
     async def _assign(self, key: Key) -> None:
         network = self._chain.network
         try:
-            session = await network.session(key[0])
-            nodes = session.dedicated_nodes + session.ephemeral_nodes
-            registered = await network.registered(nodes)
+            session, registered = await self._session(key[0])
         except ChainError as error:
             self._log.warning("assign_failed", session=key[0], task=key[1], why=error.what)
             return
         late = self._late()
+        nodes = session.dedicated_nodes + session.ephemeral_nodes
         chosen = machine.choose(nodes, registered, self._busy(), max(1, session.redundant), late=late)
         if not chosen:
             self._log.warning("no_miner", session=key[0], task=key[1], nodes=len(nodes), registered=len(registered))
@@ -172,16 +178,29 @@ class Runner:
         if (one := self._open.get(key)) is not None:
             one.chosen = chosen
         self._log.info("task_assigning", session=key[0], task=key[1], miners=len(chosen))
-        await self._write(key, "assign", network.assign_task(*key, chosen, session.model))
+        await self._write(key, "assign", network.assign_task(*key, chosen, session.model), gas=ASSIGN_GAS)
+
+    async def _session(self, sid: int) -> tuple[Session, frozenset[str]]:
+        """A session and which of its nodes are registered. Raises ChainError."""
+        kept = self._sessions
+        if sid in kept:
+            return kept[sid]
+        network = self._chain.network
+        session = await network.session(sid)
+        found = session, await network.registered(session.dedicated_nodes + session.ephemeral_nodes)
+        if len(kept) < SESSIONS_KEPT_MAX:
+            kept[sid] = found  # of no effect when the chain spoke meanwhile: then another has taken its place
+        return found
 
     def _send(self, key: Key, what: str, call: Call) -> None:
         self._group.create_task(self._write(key, what, call))
 
-    async def _write(self, key: Key, what: str, call: Call) -> None:
+    async def _write(self, key: Key, what: str, call: Call, gas: int | None = None) -> None:
         async with self._sending:
             try:
-                receipt = await self._chain.write(call)
+                receipt = await self._chain.write(call, gas=gas)
             except ChainError as error:
+                self._sessions = {}
                 self._log.warning("send_failed", session=key[0], task=key[1], step=what, why=error.what)
                 self._feed(key, machine.SendFailed(at=self._clock.monotonic()))
                 return
