@@ -53,7 +53,7 @@ class Load:
 def up() -> Iterator[LocalEnvironment]:
     with place() as where:
         local = bring_up(where)
-        _until(lambda: all(row["state"] == "ok" for row in _page(where)["entities"]), WELL_WITHIN_S)
+        _until(lambda: not _ill(where), WELL_WITHIN_S)
         yield local
 
 
@@ -82,7 +82,7 @@ def _kill(up: LocalEnvironment, name: str) -> tuple[tuple[str, ...], list[str]]:
         os.kill(up.place.services()[name], signal.SIGKILL)
         named = _until(lambda: _named(up.place, name), NAMED_WITHIN_S + 5)
         after_s = time.monotonic() - begun
-        well = _until(lambda: all(row["state"] == "ok" for row in _page(up.place)["entities"]), WELL_WITHIN_S)
+        well = _until(lambda: not _ill(up.place), WELL_WITHIN_S)
         well_s = time.monotonic() - begun
     finally:
         load.stop.set()
@@ -124,7 +124,9 @@ def _page(where: Place) -> Any:
 
 
 def _ill(where: Place) -> list[str]:
-    return [f"{row['entity']} {row['state']}: {row['reason']}" for row in _page(where)["entities"] if row["state"] != "ok"]
+    """What is not well; that something was restarted a moment ago is told for a minute, and no longer ill."""
+    rows = [row for row in _page(where)["entities"] if row["state"] != "ok" and not row["reason"].startswith("restarted ")]
+    return [f"{row['entity']} {row['state']}: {row['reason']}" for row in rows]
 
 
 def _until(look: Callable[[], Any], within_s: float) -> Any:

@@ -87,13 +87,18 @@ class NginxSite:
     servers: tuple[ServerName, ...]
 
 
+def pid_file(run_folder: str) -> str:
+    """Where nginx writes its master's pid."""
+    return f"{run_folder}/nginx.pid"
+
+
 def render(site: NginxSite) -> str:
     """NginxSite -> nginx.conf. Streams pass unbuffered; the request id goes through; the client's own address is told, never believed."""
     servers = "\n".join(_server(server) for server in site.servers)
     user = f"user {site.user};\n" if site.user else ""
     return f"""{user}daemon off;
 worker_processes 1;
-pid {site.run_folder}/nginx.pid;
+pid {pid_file(site.run_folder)};
 error_log stderr warn;
 
 events {{

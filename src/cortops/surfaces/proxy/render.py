@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cortops.environment.declared import Environment
 from cortops.environment.model import Route
 from cortops.surfaces.nodes.render import LOOPBACK
-from cortops.surfaces.proxy.nginx import NginxSite, ServerName
+from cortops.surfaces.proxy.nginx import NginxSite, ServerName, pid_file
 from cortops.surfaces.proxy.nginx import render as nginx_text
 from cortops.surfaces.proxy.ways import way
 from cortops.surfaces.services.render import foreign_program, service
@@ -64,7 +64,7 @@ def _nginx(env: Environment, site: Site, host: HostSite, routes: dict[str, Route
     yield service(
         host,
         entity,
-        foreign_program(host, host.nginx, "-p", run_folder.path, "-e", "stderr", "-c", conf.path),
+        foreign_program(host, "--pid-file", pid_file(run_folder.path), host.nginx, "-p", run_folder.path, "-e", "stderr", "-c", conf.path),
         name=SERVICE,
         owner=env.owner_of(entity),
         because=because,
