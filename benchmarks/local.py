@@ -83,7 +83,7 @@ def ask(bench: Bench, endpoints: Mapping[str, str], key: str, count: int) -> lis
         begun = time.time()
         took_s = first_token_s(endpoints["gateway"], endpoints["ca"], key)
         spans.append((begun, begun + took_s))
-        time.sleep(1.0)  # its task ends, and so do its verdicts
+        time.sleep(2.0)  # its task ends, and so do its verdicts
     return spans
 
 

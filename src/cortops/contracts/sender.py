@@ -9,7 +9,7 @@ from typing import Any
 
 from cortops.contracts.keccak import checksummed, keccak_hex
 from cortops.contracts.rpc import RpcClient
-from cortops.contracts.wallet import Wallet
+from cortops.contracts.wallet import Transaction, Wallet
 from cortops.words.clock import Clock
 from cortops.words.errors import CallReverted, ChainError, ChainUnreachable, NotMined, RpcRefused
 
@@ -68,15 +68,15 @@ class Sender:
             if self._nonce is None:
                 self._nonce = int(await self._rpc.call("eth_getTransactionCount", self.address, "pending"), 16)
             raw = self._wallet.sign(
-                what
-                | {
-                    "type": 2,
-                    "chainId": self._chain_id,
-                    "nonce": self._nonce,
-                    "gas": limit,
-                    "maxFeePerGas": fee,
-                    "maxPriorityFeePerGas": 0,
-                }
+                Transaction(
+                    chain_id=self._chain_id,
+                    nonce=self._nonce,
+                    max_fee_per_gas=fee,
+                    gas=limit,
+                    to=what["to"],
+                    data=what["data"],
+                    value=what["value"],
+                )
             )
             tx = keccak_hex(bytes.fromhex(raw[2:]))
             try:

@@ -1,10 +1,13 @@
-"""Wallet: one private key, what it signs, and whose signature a text has. eth_account (.6 s) is imported at the first transaction."""
+"""Wallet: one private key, what it signs, and whose signature a text has.
+
+Transactions are put together here from RLP (rlp) and ECDSA (coincurve). eth_account is the oracle in the tests: it takes 1 s of CPU to
+import, for a pairing library that nothing here uses, and every node of an environment would pay that at its start.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from coincurve import PrivateKey, PublicKey
 
@@ -12,28 +15,45 @@ from cortops.contracts.keccak import checksummed, keccak256
 from cortops.contracts.keccak import keccak_hex as keccak_hex
 from cortops.words.errors import BadInput
 
+_DYNAMIC_FEE = b"\x02"  # transaction type. Source: EIP-1559
 _GROUP_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1; a key is 1 .. this - 1. Source: SEC 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What is signed and sent; fees in wei. to: 0x…, 20 bytes. data: 0x…. Source: EIP-1559."""
+
+    chain_id: int
+    nonce: int
+    max_fee_per_gas: int
+    gas: int
+    to: str
+    data: str = "0x"
+    value: int = 0
+    max_priority_fee_per_gas: int = 0
 
 
 class Wallet:
     """A private key that never shows itself: not in repr, not in errors."""
 
-    __slots__ = ("_account", "_key", "address")
+    __slots__ = ("_key", "address")
 
     def __init__(self, private_key: str) -> None:
         """private_key: 0x… (32 bytes); BadInput when it is not a key, without quoting it."""
         self._key = PrivateKey(_secret(private_key))
-        self._account: Any = None
         self.address = _address(self._key.public_key)
 
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
 
-    def sign(self, tx: Mapping[str, object]) -> str:
-        """Transaction fields (as eth_account takes them, checksummed `to`) -> raw signed transaction, 0x…, for eth_sendRawTransaction."""
-        if self._account is None:
-            self._account = load_signing().from_key(self._key.secret)
-        return "0x" + bytes(self._account.sign_transaction(dict(tx)).raw_transaction).hex()
+    def sign(self, tx: Transaction) -> str:
+        """The raw signed transaction, 0x…, for eth_sendRawTransaction. Source: EIP-1559, EIP-2718."""
+        encode = load_signing()
+        fees = [tx.chain_id, tx.nonce, tx.max_priority_fee_per_gas, tx.max_fee_per_gas, tx.gas]
+        fields = [*fees, bytes.fromhex(tx.to[2:]), tx.value, bytes.fromhex(tx.data[2:]), []]  # last: the access list
+        signature = self._key.sign_recoverable(keccak256(_DYNAMIC_FEE + encode(fields)), hasher=None)
+        r, s, parity = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
+        return "0x" + (_DYNAMIC_FEE + encode([*fields, parity, r, s])).hex()
 
     def sign_text(self, text: str) -> str:
         """Signature over a text, 0x… (65 bytes, v = 27 or 28). Source: EIP-191 version 0x45 (personal_sign)."""
@@ -41,17 +61,11 @@ class Wallet:
         return "0x" + (signature[:64] + bytes([signature[64] + 27])).hex()
 
 
-def load_signing() -> Any:
-    """eth_account's Account; the first call imports it (.6 s).
+def load_signing() -> Callable[[object], bytes]:
+    """The RLP encoder; the first call imports it (.1 to .4 s)."""
+    from rlp import encode
 
-    py_ecc, which comes with it, raises the recursion limit of the whole process to 100,000. Then a deeply nested JSON body overflows the
-    stack and ends a router, instead of being refused: the limit is put back.
-    """
-    limit = sys.getrecursionlimit()
-    from eth_account import Account
-
-    sys.setrecursionlimit(limit)
-    return Account
+    return encode  # type: ignore[no-any-return]
 
 
 def recover(text: str, signature: str) -> str:
