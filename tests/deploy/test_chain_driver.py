@@ -72,6 +72,9 @@ class FakeNode:
             raise whole
         return [self.answers[method] for method, _ in calls]
 
+    async def batch_results(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        return [await self.call(method, *params) for method, params in calls]
+
     async def call(self, method: str, *params: Any) -> Any:
         self.heard.append(method)
         answer = {
