@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -239,6 +240,19 @@ def test_a_taken_port_is_named_before_and_refused_at_the_start(h: Host) -> None:
         assert do(h, Action.CREATE, item)[-1] == Progress(key=item.resource.key, event="failed", text=why)
         assert h.files() == []
     assert look(h, item) == [Absent()]
+
+
+@pytest.mark.real
+def test_a_port_of_a_program_of_ours_that_is_ending_is_waited_for(h: Host) -> None:
+    """As after the service manager was killed: what works in the service's folder ends by itself, and needs a moment for that."""
+    program = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=h.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ending:
+        assert ending.stdin is not None and ending.stdout is not None
+        (item,) = want(h, service(h, ports=(int(ending.stdout.readline()),)))
+        timer = threading.Timer(1.0, ending.stdin.close)
+        timer.start()
+        assert look(h, item) == [Absent()]
+        timer.join()
 
 
 @pytest.mark.real

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cortops.testing.binaries import SMOLLM2, anvil, anvil_artifact
-from cortops.testing.local import LocalEnvironment, Place, ask, place
+from cortops.testing.local import RUN_TIMEOUT_S, SMALL, LocalEnvironment, Place, ask, place
 
 pytestmark = pytest.mark.real
 
@@ -40,8 +40,8 @@ KILLED_AT: tuple[Callable[[Path], bool], ...] = (
 
 @pytest.fixture(scope="module")
 def where() -> Iterator[Place]:
-    """A place that each test leaves empty."""
-    with place() as made:
+    """A place that each test leaves empty; one of each is enough to go wrong."""
+    with place(file=SMALL) as made:
         yield made
 
 
@@ -64,7 +64,7 @@ def _told(done: subprocess.CompletedProcess[str], *, status: int = 1) -> str:
 
 def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     with process:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=RUN_TIMEOUT_S)
     return subprocess.CompletedProcess((), process.returncode, out, err)
 
 

@@ -1,4 +1,4 @@
-"""The life of an environment, in order: planned, up, up again, half stopped, down, up again as it was, purged."""
+"""The life of the whole environment, in order: planned, up, up again, half stopped, down, up again as it was, purged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
-from cortops.deploy.journal import Entry, entries
-from cortops.testing.local import LocalEnvironment, Place, ask, place
+from cortops.deploy.journal import Entry
+from cortops.testing.local import LocalEnvironment, Place, ask, place, printed_commands, until
 
 pytestmark = pytest.mark.real
 
 Line = tuple[str, str]  # action, resource
+NODES = ("engine-1", "router-1", "router-2", "miner-1", "miner-2", "miner-3", "oracle-1", "validator-1")
+STOPPED = (*NODES, "gateway-1", "gateway-2", "proxy")  # all but the chain, and the eye that sees it
+SERVICES = {"chain-1", "watch", *STOPPED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +34,8 @@ class Life:
     printed: str
     progress: str
 
-    @property
-    def command(self) -> str:
-        """The curl line as printed, with what folds it."""
-        found = re.search(r"^ *curl .*?'$", self.printed, re.MULTILINE | re.DOTALL)
-        assert found, self.printed
-        return found.group()
-
     def local(self, key: str) -> LocalEnvironment:
-        shown = self.place.read("status")
-        return LocalEnvironment(place=self.place, endpoints=shown["endpoints"], key=key, task="")
+        return LocalEnvironment(place=self.place, endpoints=self.place.status()["endpoints"], key=key, task="")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +47,6 @@ def life() -> Iterator[Life]:
         done = where.run("up", "--detach")
         assert done.returncode == 0, done.stdout + done.stderr
         yield Life(place=where, plan=plan, printed=done.stdout, progress=done.stderr)
-
-
-def _journal(where: Place) -> list[Entry]:
-    return entries((where.root / "journal.jsonl").read_text().splitlines())
 
 
 def _planned(plan: Any, target: str = "here") -> list[Line]:
@@ -90,7 +81,7 @@ def test_up_makes_what_plan_shows(life: Life) -> None:
     assert {change["target"] for change in life.plan["changes"]} == {"here", "chain"}
     assert not life.plan["unchanged"]
     assert [item["target"] for item in life.plan["unknown"]] == ["chain"], "it does not run yet"
-    found = _journal(life.place)
+    found = life.place.journal()
     by_lock = [("create", f"directory:{life.place.root}"), ("create", f"directory:{life.place.root}/run")]  # it must lie somewhere
     assert _made(found, found[0].apply) == [line for line in planned if line not in by_lock]
     assert [line for line in planned if line in by_lock] == by_lock
@@ -99,21 +90,34 @@ def test_up_makes_what_plan_shows(life: Life) -> None:
 
 def test_progress_names_each_wave(life: Life) -> None:
     assert re.search(r"chain-1.* well +\d+\.\d s", life.progress)
-    assert re.search(r"3 contracts.* done +\d+\.\d s", life.progress)
-    assert re.search(r"router-1, miner-1, oracle-1 +well +\d+\.\d s", life.progress)
+    assert re.search(r"7 contracts.* done +\d+\.\d s", life.progress)
+    assert re.search(r"router-1, router-2, miner-1, miner-2, miner-3, oracle-1 and 1 more +well +\d+\.\d s", life.progress)
+    assert re.search(r"^ +watch +well +\d+\.\d s", life.progress, re.MULTILINE), "it comes last: what is still to be started is not ill"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_the_printed_curl_line_works_as_printed(life: Life, stream: bool) -> None:
-    command = life.command.replace('{"model"', '{"stream":true,"model"') if stream else life.command
-    done = subprocess.run(["sh", "-c", command], cwd="/", capture_output=True, text=True, timeout=90, check=False)
+def test_a_command_is_printed_for_each_hostname(life: Life) -> None:
+    assert list(printed_commands(life.printed)) == list(life.place.env.proxy) and len(life.place.env.proxy) == 4
+
+
+def _as_printed(command: str) -> str:
+    done = subprocess.run(["sh", "-c", command], cwd="/", capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    if stream:
-        events = [line.removeprefix("data: ") for line in done.stdout.splitlines() if line]
-        assert events[-1] == "[DONE]" and len(events) > 5
-        assert all(json.loads(event)["object"] == "chat.completion.chunk" for event in events[:-1])
-    else:
-        assert json.loads(done.stdout)["choices"][0]["message"]["content"]
+    return done.stdout
+
+
+def test_the_commands_work_as_printed(life: Life) -> None:
+    said = {hostname: json.loads(_as_printed(command)) for hostname, command in printed_commands(life.printed).items()}
+    assert said["gateway.localhost"]["choices"][0]["message"]["content"]
+    assert said["router.localhost"]["status"] == "ok" and said["router.localhost"]["miners"] == 3, "a router, past the gateway"
+    assert int(said["rpc.localhost"]["result"], 16) == life.place.env.network.chain_id
+    assert said["console.localhost"]["environment"] == "local" and len(said["console.localhost"]["entities"]) > len(SERVICES)
+
+
+def test_the_printed_question_may_be_streamed(life: Life) -> None:
+    command = printed_commands(life.printed)["gateway.localhost"].replace('{"model"', '{"stream":true,"max_tokens":24,"model"')
+    events = [line.removeprefix("data: ") for line in _as_printed(command).splitlines() if line]
+    assert events[-1] == "[DONE]" and len(events) > 5
+    assert all(json.loads(event)["object"] == "chat.completion.chunk" for event in events[:-1])
 
 
 def test_up_again_has_nothing_to_do(life: Life) -> None:
@@ -128,26 +132,44 @@ def test_up_again_has_nothing_to_do(life: Life) -> None:
 def test_task_show_needs_no_program_but_the_chain(life: Life) -> None:
     row = life.place.usage()[-1]
     task = f"{row.session}/{row.task}"
-    before = life.place.read("task", "show", task)
-    assert [step["step"] for step in before["steps"]][-2:] == ["ended", "usage"]
-    _stop(life.place, "router-1", "miner-1", "oracle-1", "gateway", "proxy", "engine-1")
+    before = _judged(life.place, task)
+    assert [step["step"] for step in before["steps"]][-5:] == ["ended", "validated", "validated", "validated", "usage"]
+    life.place.until_well()  # so that what follows is news
+    _stop(life.place, *STOPPED)
     assert life.place.read("task", "show", task) == before
     for_people = life.place.run("task", "show", task)
     assert for_people.returncode == 0 and re.search(rf"task {task} · ended\n.*submitted", for_people.stdout, re.DOTALL)
 
 
+def _judged(where: Place, task: str) -> Any:
+    """`task show` once nothing of the task is to come: the verdicts follow the answer."""
+
+    def look() -> Any:
+        shown = where.read("task", "show", task)
+        return shown if sum(step["step"] == "validated" for step in shown["steps"]) == 3 else None
+
+    return until(look, f"verdicts on {task}")
+
+
 def test_status_says_what_is_stopped(life: Life) -> None:
-    status = life.place.read("status", status=3)
+    kinds = {"router", "miner", "engine", "oracle", "validator", "gateway", "proxy"}
+
+    def down(page: Any) -> set[str]:
+        return {item["entity"] for item in page["entities"] if item["state"] == "down" and item["kind"] in kinds}
+
+    status = until(lambda: found if len(down(found := life.place.status())) == len(NODES) + 2 + 4 else None, "watch has seen it")
+    assert (status["asked"], status["state"]) == ("watch", "down")
     states = {item["entity"]: item["state"] for item in status["entities"]}
-    assert states["router/router-1"] == "down" and states["engine/engine-1"] == "down"
-    assert states["rpc/chain-1"] == "ok" and states["contract/session"] == "ok"
+    assert states["rpc/chain-1"] == "ok" and states["contract/session"] == "ok" and states["monitor/watch"] == "ok"
+    assert life.place.run("status").returncode == 3
+    assert down(life.place.read("status", "--now", status=3)) == down(status), "asked now, it is the same"
 
 
 def test_up_starts_what_is_stopped_by_the_plan_of_plan(life: Life) -> None:
     plan = life.place.read("plan", status=3)
     done = life.place.read("up", "--detach")
-    assert done["changes"] == 6
-    found = _journal(life.place)
+    assert done["changes"] == len(STOPPED)
+    found = life.place.journal()
     begun = [entry for entry in found if entry.event == "begun"]
     assert begun[-1].digest == plan["digest"]
     assert _made(found, begun[-1].apply) == _planned(plan)
@@ -157,35 +179,27 @@ def test_up_starts_what_is_stopped_by_the_plan_of_plan(life: Life) -> None:
 def test_down_keeps_what_was(life: Life) -> None:
     issued = life.place.read("keys", "issue", "--name", "me")
     local = life.local(issued["key"])
-    _until_let_in(local)
+    local.until_let_in()
     row = life.place.usage_of(ask(local)["id"].removeprefix("chatcmpl-"))
     task = f"{row.session}/{row.task}"
-    shown, head, files = life.place.read("task", "show", task), _head(local), _node_files(life.place)
+    shown, head, files = _judged(life.place, task), _head(local), _node_files(life.place)
 
     stopped = life.place.read("down")
     assert stopped == {"environment": "local", "was_running": True, "purged": False}
     life.place.assert_quiet()
 
     plan = life.place.read("plan", status=3)
-    assert {resource for action, resource in _planned(plan) if action == "start"} == {
-        f"service:{name}" for name in ("chain-1", "engine-1", "router-1", "miner-1", "oracle-1", "gateway", "proxy")
-    }
+    assert {resource for action, resource in _planned(plan) if action == "start"} == {f"service:{name}" for name in SERVICES}
     up = life.place.read("up", "--detach")
-    begun = [entry for entry in _journal(life.place) if entry.event == "begun"][-1]
-    assert begun.digest == plan["digest"] and _made(_journal(life.place), begun.apply) == _planned(plan)
+    begun = [entry for entry in life.place.journal() if entry.event == "begun"][-1]
+    assert begun.digest == plan["digest"] and _made(life.place.journal(), begun.apply) == _planned(plan)
     assert up["changes"] == len(_planned(plan)), "the chain was as it should be"
     assert _node_files(life.place) == files, "the same wallets and contracts"
     assert _head(local) >= head
     assert life.place.read("task", "show", task) == shown
     assert ask(local)["choices"][0]["message"]["content"], "the key is still good"
     assert {"up", "me"} <= {key["name"] for key in life.place.read("keys", "list")}
-
-
-def _until_let_in(local: LocalEnvironment) -> None:
-    """The gateway reads its keys every second."""
-    again = "-fsS --retry 20 --retry-delay 1 --retry-all-errors"
-    command = f'curl {again} --cacert "$CA" "$GATEWAY/v1/models" -H "authorization: Bearer $KEY"'
-    assert subprocess.run(["sh", "-c", command], env=local.environ, capture_output=True, timeout=30, check=False).returncode == 0
+    assert life.place.until_well()["asked"] == "watch"
 
 
 def test_down_twice_and_purge(life: Life) -> None:

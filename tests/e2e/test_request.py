@@ -1,21 +1,25 @@
-"""A request through every box: client, nginx with TLS, gateway, router, chain, oracle, miner, engine, and back."""
+"""A request through every box: client, nginx with TLS, gateway, router, chain, oracle, three miners, engine, and back; then a verdict."""
 
 from __future__ import annotations
 
 import ssl
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import openai
 import pytest
 
 from cortops.contracts.keccak import keccak256
-from cortops.testing.local import LocalEnvironment
+from cortops.testing.local import LocalEnvironment, ask, until
 
 pytestmark = pytest.mark.real
 
 MESSAGES: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sky blue?"}]
-STEPS = ["submitted", "assigned", "acked", "precommitted", "committed", "ended", "usage"]
+ROUTERS, MINERS = {"router-1", "router-2"}, ["miner-1", "miner-2", "miner-3"]
+STEPS = ["submitted", "assigned", "acked", "precommitted", "committed", "ended", "validated"]
 
 
 def _client(local: LocalEnvironment, key: str) -> openai.OpenAI:
@@ -38,21 +42,42 @@ def test_a_chat_is_answered_proven_on_chain_and_counted(local_environment: Local
     assert text and answer.choices[0].finish_reason == "length"
     assert answer.usage is not None and answer.usage.completion_tokens == 16 and answer.usage.prompt_tokens > 0
     row = local_environment.place.usage_of(raw.headers["x-request-id"])
-    assert (row.status, row.model, row.pool, row.member, row.stream) == ("ok", "smollm2", "smollm2", "router-1", False)
+    assert (row.status, row.model, row.pool, row.stream) == ("ok", "smollm2", "smollm2", False) and row.member in ROUTERS
     assert (row.prompt_tokens, row.completion_tokens) == (answer.usage.prompt_tokens, answer.usage.completion_tokens)
 
-    shown = local_environment.place.read("task", "show", f"{row.session}/{row.task}")
+    shown = _validated(local_environment, f"{row.session}/{row.task}")
     assert (shown["session"], shown["task"], shown["state"]) == (row.session, row.task, "ended")
-    steps = {step["step"]: step for step in shown["steps"]}
-    assert [step["step"] for step in shown["steps"]] == STEPS
-    assert [steps[name]["by"] for name in STEPS] == ["router-1", "oracle-1", "miner-1", "miner-1", "miner-1", "oracle-1", "router-1"]
-    on_chain = [steps[name] for name in STEPS[:-1]]
-    blocks = [step["block"] for step in on_chain]
-    assert blocks == sorted(blocks) and blocks[0] > 0
-    assert all(len(step["tx"]) == 66 for step in on_chain) and len({step["tx"] for step in on_chain}) == len(on_chain)
-    assert [step["at"] for step in on_chain] == sorted(step["at"] for step in on_chain)
-    assert steps["precommitted"]["hash"] == steps["committed"]["hash"] == "0x" + keccak256(text.encode()).hex()
-    assert steps["usage"]["request"] == row.request_id
+    *on_chain, usage = shown["steps"]
+    assert usage["step"] == "usage" and usage["request"] == row.request_id and usage["by"] == row.member
+    steps = _by_step(on_chain)
+    assert list(steps) == STEPS, "each begins after the one before"
+    who = {name: sorted(step["by"] for step in found) for name, found in steps.items()}
+    assert who == dict.fromkeys(STEPS, MINERS) | {"submitted": [row.member], "assigned": ["oracle-1"], "ended": ["oracle-1"]}
+    for member in ("block", "at"):
+        assert [step[member] for step in on_chain] == sorted(step[member] for step in on_chain) and on_chain[0][member] > 0
+    assert all(len(step["tx"]) == 66 for step in on_chain)
+    assert len({step["tx"] for step in on_chain}) == len(on_chain) - len(MINERS) + 1, "one for each step, and one for all verdicts"
+    hashes = {step["hash"] for name in ("precommitted", "committed") for step in steps[name]}
+    assert hashes == {"0x" + keccak256(text.encode()).hex()}, "three miners, one seed, one text"
+    assert {step["note"] for step in steps["validated"]} == {"VALID 1.00 by validator-1"}
+
+
+def _validated(local: LocalEnvironment, task: str) -> Any:
+    """`task show` once the verdicts are there: they come after the answer."""
+
+    def look() -> Any:
+        shown = local.place.read("task", "show", task)
+        return shown if sum(step["step"] == "validated" for step in shown["steps"]) >= len(MINERS) else None
+
+    return until(look, f"{task} has a verdict on each miner")
+
+
+def _by_step(steps: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By name, in the order in which the names come first."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for step in steps:
+        found[step["step"]].append(step)
+    return found
 
 
 def test_a_stream_comes_in_chunks_and_tells_its_usage_when_asked(local_environment: LocalEnvironment, client: openai.OpenAI) -> None:
@@ -67,8 +92,8 @@ def test_a_stream_comes_in_chunks_and_tells_its_usage_when_asked(local_environme
     assert row.stream and row.status == "ok" and row.completion_tokens == 12
     assert row.first_token_at is not None and row.started_at < row.first_token_at < row.finished_at
     shown = local_environment.place.read("task", "show", f"{row.session}/{row.task}")
-    committed = next(step for step in shown["steps"] if step["step"] == "committed")
-    assert committed["hash"] == "0x" + keccak256("".join(deltas).encode()).hex(), "what was streamed is what was committed"
+    committed = {step["hash"] for step in shown["steps"] if step["step"] == "committed"}
+    assert committed == {"0x" + keccak256("".join(deltas).encode()).hex()}, "what was streamed is what was committed"
 
 
 def test_a_stream_keeps_usage_to_itself_unless_asked(local_environment: LocalEnvironment, client: openai.OpenAI) -> None:
@@ -121,18 +146,37 @@ def test_another_authority_is_not_believed(local_environment: LocalEnvironment) 
     assert "CERTIFICATE_VERIFY_FAILED" in str(failed.value.__cause__)
 
 
+def test_requests_at_once_are_spread_over_both_sessions(local_environment: LocalEnvironment) -> None:
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: ask(local_environment), range(4)))
+    rows = [local_environment.place.usage_of(answer["id"].removeprefix("chatcmpl-")) for answer in answers]
+    assert {row.status for row in rows} == {"ok"} and {row.member for row in rows} == ROUTERS
+    assert len({(row.session, row.task) for row in rows}) == len(rows)
+
+
 def test_the_environment_is_well(local_environment: LocalEnvironment) -> None:
-    status = local_environment.place.read("status")
+    where = local_environment.place
+    status = where.until_well()
     assert {"environment", "state", "entities", "endpoints"} <= set(status) and (status["environment"], status["state"]) == ("local", "ok")
     names = {item["entity"] for item in status["entities"]}
-    assert {"rpc/chain-1", "contract/session", "engine/engine-1", "router/router-1", "miner/miner-1", "oracle/oracle-1"} <= names
-    assert {"session/1", "pool/smollm2", "gateway/gateway", "proxy/gateway.localhost", "host/here"} <= names
+    assert {"rpc/chain-1", "contract/session", "engine/engine-1", "oracle/oracle-1", "validator/validator-1", "monitor/watch"} <= names
+    assert {f"router/{name}" for name in ROUTERS} | {f"miner/{name}" for name in MINERS} | {"session/1", "session/2"} <= names
+    assert {"pool/smollm2", "gateway/gateway-1", "gateway/gateway-2", "host/here"} <= names
+    assert {f"{kind}/{hostname}" for kind in ("dns", "proxy") for hostname in where.env.proxy} <= names
     known = {item["id"] for item in status["evidence"]}
     for item in status["entities"]:
         assert set(item) >= {"entity", "kind", "state", "since", "reason", "evidence", "depends_on"}
         assert item["state"] == "ok" and item["reason"] and item["evidence"] and set(item["evidence"]) <= known, item
         assert set(item["depends_on"]) <= names and item["entity"].startswith(f"{item['kind']}/")
     assert status["endpoints"] == dict(local_environment.endpoints)
+
+
+def test_status_reads_what_watch_saw_or_asks_now(local_environment: LocalEnvironment) -> None:
+    watched, now = local_environment.place.until_well(), local_environment.place.status("--now")
+    assert (watched["asked"], watched["every_s"], watched["note"]) == ("watch", 3.0, "") and (now["asked"], now["every_s"]) == ("now", 0.0)
+    assert all(item["since"] <= watched["at"] for item in watched["entities"]), "watch knows since when"
+    assert {item["since"] for item in now["entities"]} == {None}, "who asks once does not"
+    assert [item["entity"] for item in watched["entities"]] == [item["entity"] for item in now["entities"]]
 
 
 def test_names_resolve_in_a_shell(local_environment: LocalEnvironment) -> None:

@@ -43,7 +43,10 @@ def logs(
     if not Path(path).exists():
         raise UnknownName(f"{name} has written no log yet", where=path, next="cortops up")
     argv = ["tail", "-n", str(lines), *(["-F"] if follow else []), path]
-    return subprocess.run(argv, check=False, env={"PATH": os.environ.get("PATH", os.defpath)}).returncode
+    environ = {"PATH": os.environ.get("PATH", os.defpath)}
+    if follow:
+        os.execvpe(argv[0], argv, environ)  # becomes it, so that nothing follows on when this process is killed
+    return subprocess.run(argv, check=False, env=environ).returncode
 
 
 def _host(env: Environment, name: str) -> str:

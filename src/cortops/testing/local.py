@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,24 +13,36 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cortops.deploy.journal import Entry, entries
 from cortops.environment.declared import Environment, port_uses, shift_ports
 from cortops.environment.load import load_file
 from cortops.environment.reason import Invalid
+from cortops.local.here import host_here
 from cortops.protocol.usage import UsageRow, open_usage, rows_since
+from cortops.surfaces.services.facts import read
+from cortops.targets.supervisord import Supervisord
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
-RUN_TIMEOUT_S = 120.0
-ANSWER_TIMEOUT_S = 60.0
-USAGE_TIMEOUT_S = 10.0
+EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"  # the whole environment
+SMALL = EXAMPLE.with_name("small.yaml")  # one of each
+RUN_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 120.0
+USAGE_TIMEOUT_S = 20.0
+WELL_TIMEOUT_S = 120.0
+ORPHANS_TIMEOUT_S = 30.0
+LOOK_EVERY_S = 0.1
 BASE_FIRST, BASE_LAST, BASE_STEP = 300, 21_300, 100  # every port stays below the kernel's own range, which begins at 32768
 QUESTION = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +90,21 @@ class Place:
         assert done.returncode == status, f"{' '.join(words)} exits {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 
+    def status(self, *words: str) -> Any:
+        """`status --json`, decoded, whether or not all is well."""
+        done = self.run("status", "--json", *words)
+        assert done.returncode in (0, 3), f"status exits {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    def until_well(self, *words: str) -> Any:
+        """`status --json` once it says that all is well; AssertionError when it does not in time."""
+        return until(lambda: found if (found := self.status(*words))["state"] == "ok" else None, "all is well", WELL_TIMEOUT_S)
+
+    def journal(self) -> list[Entry]:
+        """What was intended and what came of it, oldest first; empty before the first apply."""
+        path = self.root / "journal.jsonl"
+        return entries(path.read_text("utf-8", "replace").splitlines()) if path.exists() else []
+
     def processes(self) -> dict[int, str]:
         """Pid -> command line of every process that works in the data folder or names it."""
         found: dict[int, str] = {}
@@ -86,6 +114,32 @@ class Place:
                 if line and (str(self.data) in line or (entry / "cwd").readlink().is_relative_to(self.data)):
                     found[int(entry.name)] = line
         return found
+
+    def services(self) -> dict[str, int]:
+        """Service -> pid of what runs, as the service manager has it; empty where that does not run."""
+        script = host_here("here", self.root, Supervisord(str(self.root), sys.executable)).services_script
+        done = subprocess.run(["sh"], input=script, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
+        return {name: state.pid for name, state in read(done.stdout).items() if state.state == "RUNNING"}
+
+    def manager(self) -> int | None:
+        """The pid of the service manager that runs here, None where it left none."""
+        try:
+            pid = int((self.root / "run" / "supervisord.pid").read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if pid in self.processes() else None
+
+    def orphans(self) -> dict[int, str]:
+        """Processes of this place that do not descend from its service manager."""
+        manager = self.manager()
+        return {pid: line for pid, line in self.processes().items() if manager not in _ancestry(pid)}
+
+    def assert_no_orphan(self) -> None:
+        """Every process of this place descends from its service manager; what an apply that was cut off still does may take a moment."""
+        end = time.monotonic() + ORPHANS_TIMEOUT_S
+        while (left := self.orphans()) and time.monotonic() < end:
+            time.sleep(LOOK_EVERY_S)
+        assert not left, f"orphans: {left}"
 
     def assert_quiet(self) -> None:
         """Nothing runs here, and no port is listened on."""
@@ -121,7 +175,7 @@ class LocalEnvironment:
     @property
     def environ(self) -> Mapping[str, str]:
         """What a shell needs to follow the documents: cortops on the path, and the names that they use."""
-        names = {"GATEWAY": self.endpoints["gateway"], "CA": self.endpoints["ca"], "RPC": self.endpoints["rpc"]}
+        names = {name.upper(): url for name, url in self.endpoints.items()}
         return {**self.place.environ, **names, "KEY": self.key, "TASK": self.task}
 
     @property
@@ -129,16 +183,33 @@ class LocalEnvironment:
         """The gateway by its address, for clients that know no *.localhost."""
         return f"https://127.0.0.1:{self.endpoints['gateway'].rpartition(':')[2]}"
 
+    def until_let_in(self) -> None:
+        """Wait until every process of the gateway knows a key that was just issued; each reads its store once a second."""
+        assert self.place.env.gateway is not None
+        for name, port in self.place.env.gateway.ports().items():
+            until(partial(self._is_let_in, port), f"{name} knows the key")
+
+    def _is_let_in(self, port: int) -> bool:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"authorization": f"Bearer {self.key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as reply:
+                return bool(reply.status == 200)
+        except urllib.error.HTTPError:
+            return False
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """As Place.run."""
         return self.place.run(*words)
 
 
 @contextmanager
-def place(environ: Mapping[str, str] | None = None) -> Iterator[Place]:
-    """A free place, `environ` added to ours. On leaving it is purged; AssertionError names what `down` left running, which is ended."""
+def place(environ: Mapping[str, str] | None = None, file: Path = EXAMPLE) -> Iterator[Place]:
+    """A free place for an environment file, `environ` added to ours.
+
+    On leaving it is purged; AssertionError names what `down` left running, which is ended.
+    """
     data = Path(tempfile.mkdtemp(prefix="ct-"))  # short: the path of a socket has a limit
-    env, base = _on_free_ports()
+    env, base = _on_free_ports(file)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     ours = {**os.environ, "PATH": path, "CORTOPS_DATA": str(data), "CORTOPS_PORT_BASE": str(base), **(environ or {})}
     made = Place(env=env, data=data, port_base=base, environ=ours)
@@ -161,18 +232,43 @@ def bring_up(where: Place) -> LocalEnvironment:
     return LocalEnvironment(place=where, endpoints=up.endpoints, key=up.key, task=f"{row.session}/{row.task}")
 
 
-def ask(up: LocalEnvironment, key: str = "") -> Any:
-    """One short chat completion, decoded."""
-    headers = {"authorization": f"Bearer {key or up.key}", "content-type": "application/json"}
-    request = urllib.request.Request(f"{up.url}/v1/chat/completions", json.dumps(QUESTION).encode(), headers)
+def ask(up: LocalEnvironment, question: Mapping[str, Any] = QUESTION) -> Any:
+    """One chat completion, a short one by default, decoded."""
+    headers = {"authorization": f"Bearer {up.key}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{up.url}/v1/chat/completions", json.dumps(question).encode(), headers)
     context = ssl.create_default_context(cafile=up.endpoints["ca"])
     with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S, context=context) as reply:
         return json.load(reply)
 
 
-def _on_free_ports() -> tuple[Environment, int]:
-    """The example on ports that nobody listens on now; the search begins elsewhere in each process."""
-    declared = load_file(EXAMPLE)
+def until(look: Callable[[], T | None], what: str, within_s: float = WELL_TIMEOUT_S) -> T:
+    """What `look` finds, the first time that it is something; AssertionError names `what` was not found in time."""
+    end = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < end, f"after {within_s:.0f} s still not: {what}"
+        time.sleep(LOOK_EVERY_S)
+    return found
+
+
+def printed_commands(printed: str) -> dict[str, str]:
+    """What `up` printed -> {hostname: the shell command to try it}, each as it stands there, folds included."""
+    found = re.findall(r"^ *# (\S+): .*\n((?:.*\\\n)*.*)\n", printed, re.MULTILINE)
+    return dict(found)
+
+
+def _ancestry(pid: int) -> Iterator[int | None]:
+    """The process and those above it, nearest first."""
+    while pid > 1:
+        yield pid
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+        except OSError:  # it ended meanwhile
+            return
+
+
+def _on_free_ports(file: Path) -> tuple[Environment, int]:
+    """The environment on ports that nobody listens on now; the search begins elsewhere in each process."""
+    declared = load_file(file)
     if isinstance(declared, Invalid):
         raise declared.error()
     count = (BASE_LAST - BASE_FIRST) // BASE_STEP
