@@ -59,6 +59,7 @@ def test_before_any_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     states = {item["entity"]: item["state"] for item in shape["entities"]}
     assert list(states) == [str(entity) for entity in entities(example())]
     assert states.pop("host/here") == "ok"
+    assert {states.pop(f"dns/{hostname}") for hostname in example().proxy} == {"ok"}, "loopback by its name"
     assert {name for name, state in states.items() if state == "unknown"} == {
         *(f"contract/{name}" for name in example().network.contracts.places()),
         "pool/smollm2",

@@ -148,7 +148,7 @@ def _kill(rehearsed: Rehearsed, moment: Moment) -> str:
         share = moment.share * 0.9**attempt
         run = rehearsed.runs[moment.start]
         if moment.start is Start.HALF_MADE:
-            _kill_after(where, *run.stage(moment.before))
+            _kill_after(where, int(moment.before * len(run.lines)), 0.0)
             lines, then_s = int(share * (len(run.lines) - len(where.journal()))), 0.0
         else:
             lines, then_s = run.stage(share)

@@ -34,6 +34,7 @@ CURL_WIDTH = 120
 SERVICE_KINDS = ("engine", "miner", "oracle", "router", "gateway")  # whose processes are of this environment
 KEY_NAME = "up"
 KEY_KNOWN_TRIES_MAX, KEY_KNOWN_EVERY_S = 50, 0.1
+SEEN_TIMEOUT_S, SEEN_EVERY_S = 15.0, 0.25
 HTTP_OK = 200
 
 T = TypeVar("T")
@@ -117,6 +118,7 @@ async def _apply(place: Here, progress: Progress, common: Common) -> None:
     else:
         key = issue_key(place, env)
         await _until_known(place, env, key)
+        await _until_seen(place)
     shown = endpoints(place)
     if common.json:
         show_json({"environment": env.name, "changes": applied.made, "generation": applied.generation, "endpoints": shown, "key": key})
@@ -164,6 +166,16 @@ async def _until_known(place: Here, env: Environment, key: str) -> None:
             return
         else:
             del waiting[0]
+
+
+async def _until_seen(place: Here) -> None:
+    """Until watch has seen what the gate saw, so that the next `status` does not tell of the start; for SEEN_TIMEOUT_S at most."""
+    clock = place.deployment.clock
+    end = clock.monotonic() + SEEN_TIMEOUT_S
+    while place.deployment.env.monitor is not None and clock.monotonic() < end:
+        if (await read_status(place)).state is State.OK:
+            return
+        await clock.sleep(SEEN_EVERY_S)
 
 
 def _invitation(place: Here, shown: dict[str, str], key: str, elapsed_s: float) -> str:
