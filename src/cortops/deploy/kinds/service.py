@@ -17,12 +17,15 @@ class ServiceKind:
 
     prelude = r"""
 port_holder() { # PORT: sets holder to the pid that listens on it, ? for one of another user; empty when it is free
-  holder= inode=$(awk -v end="$(printf ':%04X' "$1")" \
-    '$4 == "0A" && substr($2, length($2) - 4) == end { print $10; exit }' /proc/net/tcp /proc/net/tcp6 2>/dev/null)
-  [ -n "$inode" ] || return 0
-  holder=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v socket="socket:[$inode]" \
-    '/^\/proc\// { split($1, path, "/") } $NF == socket { print path[3]; exit }')
-  holder=${holder:-?}
+  for attempt in 1 2; do # a second time, for one that ended between the two looks
+    holder= inode=$(awk -v end="$(printf ':%04X' "$1")" \
+      '$4 == "0A" && substr($2, length($2) - 4) == end { print $10; exit }' /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+    [ -n "$inode" ] || return 0
+    holder=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v socket="socket:[$inode]" \
+      '/^\/proc\// { split($1, path, "/") } $NF == socket { print path[3]; exit }')
+    [ -z "$holder" ] || return 0
+  done
+  holder="?"
 }
 looks_left=75 # at ports of programs of ours that are ending: their service manager was killed a moment ago, and they are not killed
 ports_taken() { # DIRECTORY PORT...: sets taken to who has the first one; empty when all are free
