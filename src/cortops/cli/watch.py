@@ -7,7 +7,7 @@ import dataclasses
 import gc
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,8 @@ from cortops.words.errors import BadInput, CortopsError
 
 LOOPBACK = "127.0.0.1"
 
+Redact = Callable[[bytes], bytes]
+
 
 def watch(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
     """Watch an environment and show it on the console, until SIGTERM or Ctrl-C; the log goes to standard output.
@@ -57,14 +59,14 @@ async def _serve(common: Common, env: Environment, log: Log) -> None:
     """Console and watch until cancelled; the console answers from the start, so that it can say that nothing is known yet."""
     assert env.monitor is not None
     async with here(env, common) as place:
-        redactor = _redactor(place, log)
+        redact = _redact(place, log)
         store = Store(
             Path(history_file(place.deployment.hosts[env.monitor.on])),
-            redact=lambda body: redactor.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+            redact=redact,
             limits=dataclasses.replace(Limits(), raw_max_gib=env.monitor.raw_max_gib),
         )
         site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
-        eye = _watch(env, env.monitor, place, site, store, redactor, log)
+        eye = _watch(env, env.monitor, place, site, store, redact, log)
         network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
         shown = Watched(environment=env, endpoints=endpoints(place), watch=eye, network=network, site=site)
         app = console(shown, place.deployment.clock)
@@ -78,7 +80,7 @@ async def _serve(common: Common, env: Environment, log: Log) -> None:
             store.close()
 
 
-def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: Store, redactor: Redactor, log: Log) -> Watch:
+def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: Store, redact: Redact, log: Log) -> Watch:
     def tell(event: str, fields: Mapping[str, str]) -> None:
         log.info(event, **fields)
 
@@ -93,17 +95,18 @@ def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: S
         every_s=monitor.every_s,
         environment=env.name,
         chance=random.random,
-        redact=lambda body: redactor.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+        redact=redact,
         intended=Intentions(place.deployment.journal),
         tell=tell,
         own=WATCH,
     )
 
 
-def _redactor(place: Here, log: Log) -> Redactor:
-    """By value where we may read the secrets of this environment, by shape in any case."""
+def _redact(place: Here, log: Log) -> Redact:
+    """Of bodies: by value where we may read the secrets of this environment, by shape in any case."""
     try:
-        return place.deployment.secrets.redactor()
+        redactor = place.deployment.secrets.redactor()
     except CortopsError as error:
         log.warning("secrets_unread", what=error.what)
-        return Redactor()
+        redactor = Redactor()
+    return lambda body: redactor.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
