@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "CORTOPS_TEST_RUN"
 GRACE_S = 10.0  # a program may take that long to stop gracefully
+
+
+def pytest_sessionstart() -> None:
+    """A shell makes what it starts in its background deaf to Ctrl-C; the programs of the tests would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _left(run: str, scratch: Path) -> dict[int, str]:

@@ -57,6 +57,8 @@ async def serve(config: GatewayConfig, log: Log) -> None:
     clock = SystemClock()
     if not Path(config.store.usage_db).exists():
         await make_keys(Path(config.store.keys_db), clock)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked at again
     await run(config, log, clock)
 
 
@@ -99,8 +101,6 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
             log.warning("keys_unavailable", what=keys.trouble, next="create the key store with: cortops keys issue")
         port = await listen(server, config)
         log.info("listening", process=config.name, ip=config.listen.ip, port=port, models=len(config.models), pools=len(config.pools))
-        gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked at again
         async with asyncio.TaskGroup() as group:
             group.create_task(keys.run())
             group.create_task(ship.run())
