@@ -2,6 +2,8 @@
 
 An environment of its own, brought up once so that downloads are cached, then measured; as in spine. Our own time of a request is what is
 left of the time to its first token without the waits for blocks and without the engine, from the programs' own logs, which read one clock.
+A wait begins when the node has taken the transaction (signing is our own time) and ends when the block is there: when the chain says so, or
+when somebody has seen it, which may come first. A new TLS connection through nginx is our own time too.
 """
 
 from __future__ import annotations
@@ -53,27 +55,33 @@ def requests_of(bench: Bench, spans: Sequence[tuple[float, float]]) -> Iterator[
     """(begun, first token) of requests that did not overlap -> their parts, by the logs of chain, oracle, routers and miners."""
     lines = [line for name in LOGS for line in log_of(bench, name)]
     lines.sort(key=at_s)
-    for begun, ended in spans:
-        mine = [line for line in lines if begun <= at_s(line) <= ended + 0.001]
-        first: dict[str, Mapping[str, object]] = {}
-        for line in mine:
-            first.setdefault(str(line["event"]), line)
-        if not {"task_submitting", "task_assigning", "engine_began"} <= set(first):
-            raise RuntimeError(f"a request left no trace of {sorted({'task_submitting', 'task_assigning', 'engine_began'} - set(first))}")
-        blocks = [line for line in mine if line["event"] == "block"]
-        assigned_s = at_s(first["task_assigning"]) + _wait_s(first["task_assigning"], mine)
+    for (begun, ended), until in zip(spans, [*(begun for begun, _ in spans[1:]), float("inf")], strict=True):
+        mine = [line for line in lines if begun <= at_s(line) < until]
+        submitting, assigning = (_first(mine, event="sending", step=step) for step in ("submit", "assign"))
+        submitted, assigned = (_first(mine, event="sent", tx=line["tx"]) for line in (submitting, assigning))
+        submitted_s = _block_at_s(mine, submitted["block"], seen=("task_open", "task_assigning"))
+        assigned_s = _block_at_s(mine, assigned["block"], seen=("task_assigned",))
         yield Request(
             total_s=ended - begun,
-            submit_block_s=_wait_s(first["task_submitting"], mine),
-            assign_block_s=_wait_s(first["task_assigning"], mine),
-            engine_s=float(str(first["engine_began"]["after_ms"])) / 1000,
-            blocks=sum(at_s(line) <= assigned_s for line in blocks),
+            submit_block_s=submitted_s - at_s(submitting),
+            assign_block_s=assigned_s - at_s(assigning),
+            engine_s=float(str(_first(mine, event="engine_began")["after_ms"])) / 1000,
+            blocks=int(str(assigned["block"])) - int(str(submitted["block"])) + 1,
         )
 
 
-def _wait_s(sent: Mapping[str, object], lines: Sequence[Mapping[str, object]]) -> float:
-    """From a transaction's sending to the next block."""
-    return next(at_s(line) for line in lines if line["event"] == "block" and at_s(line) >= at_s(sent)) - at_s(sent)
+def _first(lines: Sequence[Mapping[str, object]], **fields: object) -> Mapping[str, object]:
+    """The first line with these fields. RuntimeError when there is none: then the log is not what we think."""
+    for line in lines:
+        if all(line.get(name) == value for name, value in fields.items()):
+            return line
+    raise RuntimeError(f"a request left no line with {fields}")
+
+
+def _block_at_s(lines: Sequence[Mapping[str, object]], number: object, seen: Sequence[str]) -> float:
+    """When a block was there: said by the chain, or `seen` by who waited for it."""
+    said_s = at_s(_first(lines, event="block", number=number))
+    return min([said_s, *(at_s(line) for line in lines if line["event"] in seen)])
 
 
 def ask(bench: Bench, endpoints: Mapping[str, str], key: str, count: int) -> list[tuple[float, float]]:

@@ -76,6 +76,7 @@ def first_token_s(gateway: str, ca: str, key: str) -> float:
     headers = {"Host": url.netloc, "Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     begun = time.perf_counter()
     raw = socket.create_connection(("127.0.0.1", url.port or 443), timeout=REPLY_TIMEOUT_S)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as every HTTP client does; else its body waits 40 ms for an acknowledgement
     connection = http.client.HTTPConnection(url.hostname or "")
     connection.sock = ssl.create_default_context(cafile=ca).wrap_socket(raw, server_hostname=url.hostname)
     try:

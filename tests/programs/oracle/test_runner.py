@@ -48,7 +48,7 @@ class FakeChain:
             raise AttributeError(name)
         return lambda _session, task: (name, task)
 
-    async def write(self, call: tuple[Any, ...], *, gas: int | None = None) -> Receipt:
+    async def write(self, call: tuple[Any, ...], *, gas: int | None = None, **_about: object) -> Receipt:
         self.written.append(call)
         return Receipt(tx="0x1", block=1, block_hash="0x", gas_used=1, logs=())
 

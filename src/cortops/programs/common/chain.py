@@ -127,9 +127,16 @@ class Chain:
                     self._log.warning("chain_rewound", first=batch.first, head=batch.head)
                 yield batch
 
-    async def write(self, call: Call, timeout_s: float = MINED_TIMEOUT_S, *, gas: int | None = None) -> Receipt:
-        """Send one transaction and wait until it is mined. Raises as Sender.send and Sender.confirm. gas: limit; None = estimate."""
-        return await self.sender.confirm(await self.sender.send(*call, gas=gas), timeout_s)
+    async def write(self, call: Call, *, gas: int | None = None, **about: object) -> Receipt:
+        """Send one transaction and wait MINED_TIMEOUT_S until it is mined; the log gets a line for each, with `about`.
+
+        gas: limit; None = estimate. Raises as Sender.send and Sender.confirm.
+        """
+        tx = await self.sender.send(*call, gas=gas)
+        self._log.info("sending", **about, tx=tx)
+        receipt = await self.sender.confirm(tx, MINED_TIMEOUT_S)
+        self._log.info("sent", **about, tx=tx, block=receipt.block)
+        return receipt
 
     async def events(self, key: Key) -> tuple[Event, ...]:
         """All events of one task, in order; empty when there is no such task."""

@@ -99,7 +99,7 @@ async def _ping(settings: MinerSettings, chain: Chain, seen: _Seen, clock: Clock
             await clock.sleep(RETRY_AFTER_S)
             continue
         try:
-            await chain.write(chain.network.ping())
+            await chain.write(chain.network.ping(), step="ping")
         except ChainError as error:
             log.warning("ping_failed", why=error.what)
         await clock.sleep(settings.ping_every_s)

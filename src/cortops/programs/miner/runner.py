@@ -149,12 +149,10 @@ class Runner:
 
     async def _write(self, key: Key, what: str, call: Call) -> None:
         try:
-            receipt = await self._chain.write(call)
+            await self._chain.write(call, session=key[0], task=key[1], step=what)
         except ChainError as error:
             self._log.warning("send_failed", session=key[0], task=key[1], step=what, why=error.what)
             self._feed(key, machine.SendFailed(why=error.what))
-            return
-        self._log.info("sent", session=key[0], task=key[1], step=what, block=receipt.block, tx=receipt.tx)
 
     async def _sync(self, key: Key, attempt: int) -> None:
         """Read the task anew, after a pause that grows with each failed attempt (0: at once)."""

@@ -198,10 +198,8 @@ class Runner:
     async def _write(self, key: Key, what: str, call: Call, gas: int | None = None) -> None:
         async with self._sending:
             try:
-                receipt = await self._chain.write(call, gas=gas)
+                await self._chain.write(call, gas=gas, session=key[0], task=key[1], step=what)
             except ChainError as error:
                 self._sessions = {}
                 self._log.warning("send_failed", session=key[0], task=key[1], step=what, why=error.what)
                 self._feed(key, machine.SendFailed(at=self._clock.monotonic()))
-                return
-        self._log.info("sent", session=key[0], task=key[1], step=what, block=receipt.block, tx=receipt.tx)

@@ -301,12 +301,11 @@ class Desk:
             llm_params=task.llm_params,
             request_params=task.request_params,
         )
-        self._log.info("task_submitting", session=task.session, reference=task.reference)
         self._unsure[key] = None
         while len(self._unsure) > UNSURE_MAX:
             del self._unsure[next(iter(self._unsure))]
         try:
-            await self._chain.write(call)
+            await self._chain.write(call, session=task.session, reference=task.reference, step="submit")
         except (CallReverted, RpcRefused) as error:
             self._unsure.pop(key, None)  # the chain has said no: nothing of it can be mined later
             self._feed(live, refusal_of(error))

@@ -73,4 +73,4 @@ class ChainLedger:
             judgement.evidence_hash,
             judgement.note,
         )
-        return await self._chain.write(call)
+        return await self._chain.write(call, session=key[0], task=key[1], step="verdicts")
