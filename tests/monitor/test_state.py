@@ -129,7 +129,7 @@ def weighed(*items: tuple[str, Literal["down", "degraded"]]) -> tuple[State, str
 @pytest.mark.parametrize(
     ("items", "state", "reason"),
     [
-        ([("o", "down"), ("o", "down")], State.OK, "well; well"),
+        ([("o", "down"), ("o", "down")], State.OK, "well"),
         ([("o", "down"), ("oB", "down")], State.DOWN, "refused"),
         ([("oB", "degraded"), ("obb", "down")], State.DOWN, "ill"),  # why it is down, not why it is degraded
         ([("oB", "degraded"), ("i", "down")], State.DEGRADED, "refused"),

@@ -88,7 +88,7 @@ def weigh(items: Sequence[tuple[Check, CheckMemory]]) -> tuple[State, str]:
         return State.UNKNOWN, _said(unsure[0])
     if not items:
         return State.UNKNOWN, "nothing is asked about it"
-    return State.OK, "; ".join(_said(memory) for _, memory in items)
+    return State.OK, "; ".join(dict.fromkeys(_said(memory) for _, memory in items))
 
 
 def _said(memory: CheckMemory) -> str:

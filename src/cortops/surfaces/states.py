@@ -47,7 +47,7 @@ def _state(entity: Entity, depends_on: tuple[Entity, ...], judged: Sequence[Judg
         state, told = State.UNKNOWN, unsure
     else:
         state, told = State.OK, list(judged)
-    reason = "; ".join(item.verdict.text for item in told) if told else "nothing was asked about it"
+    reason = "; ".join(dict.fromkeys(item.verdict.text for item in told)) if told else "nothing was asked about it"
     asked = dict.fromkeys(name for item in judged for name in item.check.asks)
     return EntityState(entity=entity, state=state, reason=reason, evidence=tuple(asked), depends_on=depends_on)
 

@@ -12,37 +12,19 @@ from cortops.programs.common.chain import Chain
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
+from cortops.programs.common.role import Role
 from cortops.programs.common.steps import TaskSteps
 from cortops.programs.oracle.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import OracleSettings
 from cortops.words.clock import Clock, SystemClock
-from cortops.words.errors import ChainError
-
-LOOK_EVERY_S = 5.0
-LOOK_AGAIN_AFTER_S = 0.5  # while it is unknown
-
-
-class _Role:
-    """Whether we hold the oracle's role, as last read; None is unknown."""
-
-    def __init__(self) -> None:
-        self.held: bool | None = None
-
-    async def look(self, chain: Chain, clock: Clock) -> None:
-        while True:
-            try:
-                self.held = await chain.network.has_role(chain.network.addresses.session_queue, ORACLE_ROLE, chain.address)
-            except ChainError:
-                self.held = None
-            await clock.sleep(LOOK_AGAIN_AFTER_S if self.held is None else LOOK_EVERY_S)
 
 
 async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
     """Run the oracle until cancelled."""
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
-    role, steps = _Role(), TaskSteps()
+    role, steps = Role("session_queue", ORACLE_ROLE), TaskSteps()
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(settings, chain, clock, log, group)

@@ -14,31 +14,14 @@ from cortops.programs.common.chain import Chain
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
+from cortops.programs.common.role import Role
 from cortops.programs.validator.ledger import ChainLedger
 from cortops.programs.validator.model import Comparer, Model
 from cortops.programs.validator.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import ValidatorSettings
 from cortops.words.clock import Clock, SystemClock
-from cortops.words.errors import BadInput, ChainError
-
-LOOK_EVERY_S = 5.0
-LOOK_AGAIN_AFTER_S = 0.5  # while it is unknown
-
-
-class _Role:
-    """Whether we hold the validator's role, as last read; None is unknown."""
-
-    def __init__(self) -> None:
-        self.held: bool | None = None
-
-    async def look(self, chain: Chain, clock: Clock) -> None:
-        while True:
-            try:
-                self.held = await chain.network.has_role(chain.network.addresses.session_queue_validation, VALIDATOR_ROLE, chain.address)
-            except ChainError:
-                self.held = None
-            await clock.sleep(LOOK_AGAIN_AFTER_S if self.held is None else LOOK_EVERY_S)
+from cortops.words.errors import BadInput
 
 
 def minilm(settings: ValidatorSettings) -> Callable[[], Comparer]:
@@ -60,7 +43,7 @@ async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Calla
         raise BadInput(f"VALIDATOR_SIMILARITY_MIN is {settings.similarity_min:g}, it must be above 0 and at most 1", where="env file")
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
-    role, model = _Role(), Model(load or minilm(settings), clock, log)
+    role, model = Role("session_queue_validation", VALIDATOR_ROLE), Model(load or minilm(settings), clock, log)
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(ChainLedger(chain), model, settings.similarity_min, clock, log, group)
@@ -78,7 +61,7 @@ async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Calla
         await http.close()
 
 
-def _health(chain: Chain, role: _Role, model: Model, runner: Runner) -> Health:
+def _health(chain: Chain, role: Role, model: Model, runner: Runner) -> Health:
     why = list(chain.why())
     if role.held is False:
         why.append("this node does not hold the validator role of the validation contract")
