@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from cortops.testing.hosts import Fleet
     from cortops.testing.local import LocalEnvironment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,3 +82,15 @@ def local_environment(nothing_left_behind: None) -> Iterator[LocalEnvironment]:
 
     with place() as where:
         yield bring_up(where)
+
+
+@pytest.fixture(scope="session")
+def test_hosts(nothing_left_behind: None) -> Iterator[Fleet]:
+    """Three bare Debian hosts, h1 to h3, for the whole run: real systemd and sshd. A test leaves them as it found them."""
+    from cortops.testing.hosts import here_for_ci, hosts, why_not
+
+    if why := why_not():
+        assert not here_for_ci(), why
+        pytest.skip(why)
+    with hosts(3) as fleet:
+        yield fleet

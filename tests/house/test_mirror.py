@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-APART = {"house", "e2e", "proof"}  # suites about the whole
+APART = {"house", "e2e", "hosts", "proof"}  # suites about the whole
 PURE = {"render", "facts", "checks", "plan", "state", "diagnose", "select", "request"}
 
 

@@ -110,13 +110,15 @@ class Chain:
 
 
 @asynccontextmanager
-async def bare_chain(flags: Sequence[str] = (), *, port: int = 0, program: Path | None = None) -> AsyncIterator[Chain]:
-    """A fresh chain on 127.0.0.1 (port 0: a free one), with more `flags` for anvil; its processes and files are gone afterwards."""
+async def bare_chain(
+    flags: Sequence[str] = (), *, port: int = 0, program: Path | None = None, address: str = "127.0.0.1"
+) -> AsyncIterator[Chain]:
+    """A fresh chain at `address` (port 0: a free one), with more `flags` for anvil; its processes and files are gone afterwards."""
     port = port or _free_port()
     clock = SystemClock()
     http = HttpClient(clock=clock)
-    url = f"http://127.0.0.1:{port}"
-    argv = [str(program or anvil()), *_FLAGS, "--chain-id", str(CHAIN_ID), "--host", "127.0.0.1", "--port", str(port), *flags]
+    url = f"http://{address}:{port}"
+    argv = [str(program or anvil()), *_FLAGS, "--chain-id", str(CHAIN_ID), "--host", address, "--port", str(port), *flags]
     with tempfile.TemporaryDirectory(prefix="cortops-chain-") as folder:
         process = _start(argv, Path(folder))
         try:
