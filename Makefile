@@ -30,7 +30,7 @@ down: $(VENV)/.runtime ## stop it; data stays
 	@$(BIN)/cortops down $(FILE)
 
 fast: $(VENV)/.dev ## pure tests: no services, no waiting
-	@$(BIN)/python -m pytest -m "not real and not proof"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not proof"
 
 test: $(VENV)/.dev ## everything but the proofs: real chain, model, nginx, supervisord
 	@$(BIN)/python -m pytest -m "not proof"

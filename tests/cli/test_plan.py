@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from tests.deploy.test_fleet_driver import DOCKER, FOUND, NOHUP, declared, on_h1, want
 from tests.deploy.test_plan import ALL, TOKEN, desired, well
 
 from cortops.cli.plan import as_json, as_text
 from cortops.deploy.deployment import Look
+from cortops.deploy.fleet_driver import seen_as
 from cortops.deploy.journal import ApplyRecord, StepRecord
 from cortops.deploy.observed import Absent, Observed, Unseen
 from cortops.deploy.plan import plan
@@ -72,6 +76,57 @@ def test_a_taken_port_and_a_cut_off_apply_are_told_first_hand() -> None:
     text = as_text(looked(seen, cut_off=cut_off), "lab.yaml", why=False)
     assert text.startswith("The apply a1 by ops@laptop was cut off after 2 steps; this plan is what is left of it.\n")
     assert "\nblocked: service:c1: port 8545 is taken by pid 7 (anvil)\n" in text
+
+
+def fleet_looked(seen: dict[str, Observed]) -> Look:
+    nodes = [declared(FOUND), declared(NOHUP, "m08"), declared(DOCKER, "m09")]
+    items = tuple(want(node) for node in nodes)
+    return replace(looked(WELL), plan=plan("lab", items, seen, [], "1"), desired=items, observed=seen)
+
+
+def test_of_a_fleet_what_is_gone_or_not_as_declared_is_told_without_being_asked_for() -> None:
+    runs, other = seen_as(declared(FOUND), on_h1(FOUND)), replace(NOHUP, runs="minerv2", pid=9)
+    seen: dict[str, Observed] = {
+        "h1 cortensord:m07": runs,
+        "h1 cortensord:m08": seen_as(declared(NOHUP, "m08"), on_h1(other)),
+        "h1 cortensord:m09": Absent(),
+    }
+    assert as_text(fleet_looked(seen), "lab.yaml", why=False).splitlines() == [
+        "not as declared",
+        "  h1  cortensord:m09  m09 is gone: its unit, env file and process are not there, and nothing is planned for it",
+        "  h1  cortensord:m08  runs is minerv2, declared minerv4 (lab.yaml:12); not adopted, so nothing is planned",
+        "2 of 3 resources need no change (--why lists each reason)",
+        "Nothing to do.",
+        "next: correct lab.yaml, or let cortops discover write it anew",
+    ]
+    shape = as_json(fleet_looked(seen))
+    assert shape["changes"] == []
+    assert shape["unchanged"] == [
+        {
+            "target": "h1",
+            "resource": "cortensord:m07",
+            "reason": "runs 3f2a1b as found, pid 812 since 2026-11-25 03:12 UTC; not adopted",
+            "differs": False,
+        },
+        {
+            "target": "h1",
+            "resource": "cortensord:m08",
+            "reason": "runs is minerv2, declared minerv4 (lab.yaml:12); not adopted, so nothing is planned",
+            "differs": True,
+        },
+    ]
+    unknown = shape["unknown"]
+    assert isinstance(unknown, list) and [(item["target"], item["resource"]) for item in unknown] == [("h1", "cortensord:m09")]
+
+
+def test_of_a_fleet_a_host_that_is_not_reached_is_told_once() -> None:
+    names = [f"h1 cortensord:{name}" for name in ("m07", "m08", "m09")]
+    text = as_text(fleet_looked(dict.fromkeys(names, Unseen("connection timed out"))), "lab.yaml", why=True)
+    assert text.splitlines() == [
+        "h1 could not be looked at: connection timed out",
+        "0 of 0 resources need no change",
+        "Nothing to do where we could look.",
+    ]
 
 
 @pytest.mark.parametrize("seen", [NOTHING, WELL, WELL | {TOKEN.key: Unseen("no chain")}])

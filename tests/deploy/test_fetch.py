@@ -237,7 +237,7 @@ def test_no_damage_of_an_archive_gives_another_file(archive: bytes, at: int, fli
         archives.mkdir()
         (archives / "archive").write_bytes(served)
         with contextlib.suppress(ArtifactDamaged):
-            fetch_module._unpack(artifact(bytes(served)), archives, to)
+            fetch_module.unpack(artifact(bytes(served)), archives, to)
             assert to.read_bytes() == CONTENT
 
 

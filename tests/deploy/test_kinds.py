@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.deploy.node_by_hand import end_node, end_node_and_copies, node_program
 
 from cortops.deploy.kinds import KINDS, desire
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.testing.host import Host, host
 from cortops.words.change import Action
 from cortops.words.entity import Entity
-from cortops.words.resource import Blob, Content, Directory, File, Resource, Service
+from cortops.words.resource import Blob, Content, Directory, File, NodeProgram, Resource, Service
 
 ENTITY = Entity("node", "m1")
 
@@ -31,6 +32,7 @@ class Case:
     make: Callable[[Host], Resource]
     drift: Callable[[Host], None]
     mend: Action = Action.UPDATE
+    tidy: Callable[[Host], None] = lambda host: None
 
 
 def directory(host: Host) -> Directory:
@@ -73,6 +75,7 @@ CASES: dict[type, Case] = {
     File: Case(file, lambda host: (host.root / "-odd name.env").write_text("KEY=w\n") and None),
     Blob: Case(blob, lambda host: flip_a_byte(host.root / "big bin")),
     Service: Case(service, hand_edit, Action.RESTART),
+    NodeProgram: Case(node_program, end_node, Action.START, end_node_and_copies),
 }
 
 
@@ -130,7 +133,7 @@ def test_every_kind_has_its_case() -> None:
     assert [words for words, _ in KINDS] == list(CASES)
 
 
-@pytest.mark.parametrize("words", [pytest.param(kind, marks=pytest.mark.real if kind is Service else ()) for kind in CASES])
+@pytest.mark.parametrize("words", [pytest.param(kind, marks=pytest.mark.real if kind in (Service, NodeProgram) else ()) for kind in CASES])
 def test_absent_created_drifted_mended_deleted(words: type, h: Host) -> None:
     case = CASES[words]
     (item,) = want(h, case.make(h))
@@ -145,6 +148,7 @@ def test_absent_created_drifted_mended_deleted(words: type, h: Host) -> None:
     assert same(item, *look(h, item))
     assert events(do(h, Action.DELETE, item)) == ["begun", "done"]
     assert look(h, item) == [Absent()]
+    case.tidy(h)
 
 
 def test_a_directory_that_others_use_stays_and_is_said(h: Host) -> None:

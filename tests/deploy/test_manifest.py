@@ -12,9 +12,22 @@ from cortops.deploy.observed import Desired
 from cortops.testing.host import Host, host
 from cortops.words.entity import Entity
 from cortops.words.errors import StoreUnavailable
-from cortops.words.resource import Blob, Contract, ContractState, Directory, File, Funded, Resource, SecretRef, Service
+from cortops.words.resource import (
+    Blob,
+    Contract,
+    ContractState,
+    Cortensord,
+    Directory,
+    File,
+    Funded,
+    NodeProgram,
+    Resource,
+    SecretRef,
+    Service,
+)
 
 COMMON = {"place": "h1", "entity": Entity("node", "m1"), "because": "t:1", "needs": ("h1 directory:/d",)}
+NODE = {"name": "m1", "shape": "salt", "unit": "u", "env_file": "/e", "log": "/l", "binary": "/b", "runs": "minerv4", "address": ""}
 RESOURCES: tuple[Resource, ...] = (
     Directory(**COMMON, path="/d", mode=0o700, keep=True),
     File(**COMMON, path="/d/é\n", content=("KEY=", SecretRef("m1/key"), "\n"), mode=0o600),
@@ -23,6 +36,8 @@ RESOURCES: tuple[Resource, ...] = (
     Contract(**COMMON, name="c", rpc_url="http://x", address="0x1", init_code="0x2", code_hash="0x3", salt="0x5", signer=SecretRef("w")),
     ContractState(**COMMON, name="s", rpc_url="http://x", to="0x1", read="0x2", expect="0x3", write="0x4", signer=SecretRef("w")),
     Funded(**COMMON, name="f", rpc_url="http://x", address="0x1", at_least_wei=10**20),
+    Cortensord(**COMMON, name="m1", shape="salt", runs="minerv4", unit="u", env_file="/e", log="/l", binary="/b", address=""),
+    NodeProgram(**COMMON, **NODE, program="ab", release="r1", blob="/b/ab", saved="/s/m1", unit_sha256="u1", env_sha256="e1", whole=True),
 )
 MANIFEST = Manifest(
     generation=1,
@@ -84,12 +99,12 @@ def test_only_the_newest_are_kept(h: Host) -> None:
     store = Manifests(h.target, str(h.root))
     folder = h.root / "manifests"
     folder.mkdir()
-    for generation in range(1, MANIFESTS_KEPT + 1):
+    for generation in range(MANIFESTS_KEPT + 1):
         (folder / f"{generation:04d}.json").write_bytes(encode(replace(MANIFEST, generation=generation)))
 
     async def main() -> None:
         await store.write(replace(MANIFEST, generation=MANIFESTS_KEPT + 1))
-        assert await store.generations() == tuple(range(2, MANIFESTS_KEPT + 2))
+        assert await store.generations() == (0, *range(2, MANIFESTS_KEPT + 2)), "what was there before us is kept for ever"
         latest = await store.latest()
         assert latest is not None
         assert latest.generation == MANIFESTS_KEPT + 1

@@ -141,6 +141,16 @@ def test_what_people_set_is_taken_as_it_is(tmp_path: Path) -> None:
     assert authority.issued_by(view.public(TLS.name), made.certificate)
 
 
+def test_a_removed_secret_is_gone_from_file_and_index(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.set(CHAT.name, "a-chat-token")
+    kept.set("other", "another-value")
+    kept.remove(CHAT.name)
+    assert kept.names() == ("other",) and kept.value("other") == "another-value"
+    with pytest.raises(SecretMissing, match="ops-chat is not set"):
+        kept.remove(CHAT.name)
+
+
 def test_a_value_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
     secrets = store(tmp_path)
     secrets.set(WALLET.name, "some words")

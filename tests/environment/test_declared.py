@@ -56,6 +56,19 @@ def test_the_nearest_owner_wins(example_text: str, loaded: Callable[[str], Envir
     assert env.owner_of(Entity("proxy", "gateway.localhost")) == "p"
 
 
+def test_of_a_fleet_nothing_is_ours(fleet_text: str, example: Environment, loaded: Callable[[str], Environment]) -> None:
+    fleet = loaded(fleet_text)
+    assert (fleet.own_hosts, fleet.takes_part, list(fleet.nodes), list(fleet.installed)) == ((), False, [], ["m1", "m2", "m3", "r1", "p1"])
+    assert (example.own_hosts, example.takes_part, dict(example.installed)) == (("here",), True, {})
+    owners = {text: fleet.owner_of(Entity.parse(text)) for text in ("router/r1", "miner/m1", "pool-oracle/p1", "host/h4")}
+    assert owners == {"router/r1": "api@lab.example"} | dict.fromkeys(("miner/m1", "pool-oracle/p1", "host/h4"), "ops@lab.example")
+
+
+def test_what_runs_ours_beside_a_fleet(fleet_text: str, loaded: Callable[[str], Environment]) -> None:
+    both = loaded(fleet_text.replace("network:", "  here: {local: true}\nnetwork:") + "monitor: {on: here, port: 8500}\n")
+    assert (both.own_hosts, both.takes_part) == (("here",), False)
+
+
 def test_every_port_is_shifted_and_nothing_else(example: Environment) -> None:
     shifted = shift_ports(example, 1000)
     assert [use.port - 1000 for use in port_uses(shifted)] == [use.port for use in port_uses(example)]

@@ -71,6 +71,23 @@ def test_what_is_only_a_url_is_an_entity_without_host(example_text: str, loaded:
     assert declared_at(env, Entity("rpc", "rpc")) == env.position("network.rpc")
 
 
+def test_a_fleet_as_a_graph(fleet_text: str, loaded: Callable[[str], Environment]) -> None:
+    env = loaded(fleet_text)
+    installed = ["contract/runtime", "rpc/rpc"]
+    assert edges(env) == {
+        **{f"host/h{number}": [] for number in range(1, 5)},
+        "rpc/rpc": [],
+        "contract/runtime": ["rpc/rpc"],
+        "miner/m1": [*installed, "host/h1"],
+        "miner/m2": [*installed, "host/h1"],
+        "miner/m3": [*installed, "host/h2"],
+        "pool-oracle/p1": [*installed, "host/h3"],
+        "router/r1": [*installed, "host/h2"],
+    }
+    assert declared_at(env, Entity("miner", "m2")) == env.position("nodes.m1")
+    assert declared_at(env, Entity("rpc", "rpc")) == env.position("network")
+
+
 def test_every_entity_knows_its_line(whole: Environment) -> None:
     lines = Path(whole.file).read_text().splitlines()
     for entity in entities(whole):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cortops.environment.declared import Environment
 from cortops.environment.load import SECTIONS, load, load_file
 from cortops.environment.model import ChainNode, MinerNode, OracleNode, RouterNode
+from cortops.environment.networks import known_networks
 from cortops.environment.reason import REASONS_PER_PLACE_MAX, Invalid, Reason
 from cortops.words.errors import BadInput, EnvironmentInvalid
 
@@ -83,6 +84,32 @@ def test_many_nodes_take_one_block(example_text: str, loaded: Callable[[str], En
     assert (miners["m007"].port, miners["m007"].wallet.secret) == (20007, "m007/key")
     assert env.network.sessions[1].nodes[:2] == ("miner-1", "m001")
     assert env.position("nodes.m499.port") == env.position("nodes.m001.port")
+
+
+def test_one_word_stands_for_a_known_network(fleet_text: str, loaded: Callable[[str], Environment]) -> None:
+    env = loaded(fleet_text)
+    record = known_networks()["testnet-0"]
+    assert record.rpc.value is not None
+    assert (env.network.like, env.network.chain_id, env.network.contracts.runtime) == ("testnet-0", 421614, record.runtime)
+    assert (env.network.rpc.url, *env.network.references) == record.rpc.value
+
+
+def test_what_is_written_beside_a_known_network_wins(fleet_text: str, loaded: Callable[[str], Environment]) -> None:
+    runtime = "0x00000000000000000000000000000000000000a1"
+    written = f'network: {{like: testnet-0, rpc: {{url: "https://rpc.lab.example/v2"}}, contracts: {{runtime: "{runtime}"}}}}'
+    network = loaded(fleet_text.replace("network: testnet-0", written)).network
+    assert (network.rpc.url, network.contracts.runtime) == ("https://rpc.lab.example/v2", runtime)
+    assert network.references == known_networks()["testnet-0"].rpc.value, "all of others now"
+
+
+def test_of_installed_nodes_ranges_are_written_out(fleet_text: str, loaded: Callable[[str], Environment]) -> None:
+    env = loaded(fleet_text)
+    assert [(node.unit, node.log, node.instance) for node in env.installed.values()][:2] == [
+        ("cortensor-1.service", "/var/log/cortensord-1.log", "1"),
+        ("cortensor-2.service", "/var/log/cortensord-2.log", "2"),
+    ]
+    assert env.hosts["h3"].ssh == "ops@h3.lab.example:2222"
+    assert env.installed["m1"].address is None
 
 
 def test_anchors_are_followed(example_text: str, loaded: Callable[[str], Environment]) -> None:

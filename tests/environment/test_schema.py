@@ -36,12 +36,15 @@ def errors(value: Any, rule: dict[str, Any], root: dict[str, Any], path: str = "
         "minLength",
         "maxLength",
         "items",
+        "maxItems",
         "enum",
     }
     known |= {"minItems", "minProperties", "minimum", "maximum", "exclusiveMinimum"}
     assert set(rule) <= known, set(rule) - known
     if "$ref" in rule:
         return errors(value, root["$defs"][rule["$ref"].rsplit("/", 1)[1]], root, path)
+    if rule.get("type") == "null":
+        return [] if value is None else [f"{path}: not null"]
     found: list[str] = []
     if "anyOf" in rule and all(errors(value, one, root, path) for one in rule["anyOf"]):
         found.append(f"{path}: none of anyOf")
@@ -50,13 +53,15 @@ def errors(value: Any, rule: dict[str, Any], root: dict[str, Any], path: str = "
     if "const" in rule and value != rule["const"]:
         found.append(f"{path}: not {rule['const']}")
     kinds: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
-    if "type" in rule and rule["type"] != "null" and not isinstance(value, kinds[rule["type"]]):
+    if "type" in rule and not isinstance(value, kinds[rule["type"]]):
         return [*found, f"{path}: not of type {rule['type']}"]
     if isinstance(value, dict):
         found += of_object(value, rule, root, path)
     if isinstance(value, list):
         found += [error for index, item in enumerate(value) for error in errors(item, rule.get("items", {}), root, f"{path}[{index}]")]
         found += [f"{path}: too short"] * (len(value) < rule.get("minItems", 0))
+    if "enum" in rule and value not in rule["enum"]:
+        found.append(f"{path}: not one of enum")
     if isinstance(value, str) and not re.search(rule.get("pattern", ""), value):
         found.append(f"{path}: pattern")
     if isinstance(value, int) and not rule.get("minimum", value) <= value <= rule.get("maximum", value):
@@ -91,10 +96,30 @@ def test_ranges_are_accepted(example_text: str) -> None:
     assert judged(example_text.replace("  oracle-1:", ranged)) == []
 
 
+def test_a_fleet_is_accepted_however_its_network_is_written(fleet_text: str) -> None:
+    assert judged(fleet_text) == []
+    for network in ('{like: testnet-0, rpc: {url: "https://rpc.lab.example"}}', '{like: testnet-1a, references: ["https://a.example"]}'):
+        assert judged(fleet_text.replace("network: testnet-0", f"network: {network}")) == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "path"),
     [
-        ("chain_id: 31338", "chainid: 31338", "chain_id missing"),
+        ("network: testnet-0", "network: testnet-9", "network: none of anyOf"),
+        ("role: pool-oracle", "role: poolv1", "not one of oneOf"),
+        ("shape: salt", "shape: pepper", "not one of oneOf"),
+        ("ssh: ops@h1.lab.example", "ssh: ops at h1", "none of anyOf"),
+    ],
+)
+def test_a_wrong_shape_of_a_fleet_is_refused(fleet_text: str, old: str, new: str, path: str) -> None:
+    assert old in fleet_text
+    assert any(re.search(path, error) for error in judged(fleet_text.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("chain_id: 31338", "chainid: 31338", r"network: none of anyOf"),
         ("port: 8400", "port: 70000", "none of anyOf|range"),
         ("tls: local-ca, ", "", "tls missing"),
         ("role: oracle", "role: oracel", "not one of oneOf"),

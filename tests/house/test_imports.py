@@ -13,7 +13,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 ORDER = "cli local console handoff incidents deploy|monitor probes|targets surfaces environment contracts protocol words"
-HEAVY = {"eth_account", "eth_abi", "aiohttp", "xllamacpp", "supervisor", "pydantic", "cortops.testing"}
+HEAVY = {"eth_account", "eth_abi", "aiohttp", "asyncssh", "apprise", "xllamacpp", "supervisor", "pydantic", "cortops.testing"}
 
 
 @pytest.fixture(scope="module")

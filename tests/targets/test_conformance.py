@@ -1,4 +1,4 @@
-"""What every target must do. A new target is one more row of TARGETS (SSH: on a test host)."""
+"""What every target must do. A new target is one more row of TARGETS."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, aclosing
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,19 +19,85 @@ from cortops.targets.bootstrap import BOOTSTRAP, opening
 from cortops.targets.conversation import LINE_MAX_KIB
 from cortops.targets.local import LocalTarget
 from cortops.targets.quoting import command
+from cortops.targets.ssh import SshTarget
 from cortops.targets.target import Exited, Line, Lost, Target, TimedOut
 from cortops.testing.clock import turn_until
+from cortops.testing.sshd import MISSING, NO_SUDO, Sshd, as_another_user, fake_sudo, sshd
+from cortops.words.clock import SystemClock
 
-TARGETS: dict[str, Callable[[], Target]] = {"local": lambda: LocalTarget("here")}
+T = TypeVar("T")
+
+real_ssh = (pytest.mark.real, pytest.mark.skipif(bool(MISSING), reason=MISSING))
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Sshd]]:
+    """Kind -> its sshd, started when it is first asked for."""
+    folder = tmp_path_factory.mktemp("sshd")
+    with ExitStack() as stack:
+
+        @cache
+        def start(kind: str) -> Sshd:
+            return stack.enter_context(sshd(folder / kind, *SERVERS[kind](folder)))
+
+        yield start
+
+
+SERVERS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "plain": lambda folder: (),
+    "sudo": lambda folder: (as_another_user(folder / "another"),),
+    "password": lambda folder: (as_another_user(folder / "asked", sudo=fake_sudo("right")),),
+}
+
+
+def here(servers: Callable[[str], Sshd]) -> Target:
+    return LocalTarget("here")
+
+
+def over_ssh(servers: Callable[[str], Sshd]) -> Target:
+    server = servers("plain")
+    return SshTarget("h1", server.settings(), server.dialer(), SystemClock())
+
+
+def over_ssh_by_sudo(servers: Callable[[str], Sshd]) -> Target:
+    server = servers("sudo")
+    return SshTarget("h1", server.settings(sudo=True), server.dialer(), SystemClock())
+
+
+def over_ssh_by_sudo_with_a_password(servers: Callable[[str], Sshd]) -> Target:
+    server = servers("password")
+    return SshTarget("h1", server.settings(sudo=True), server.dialer(), SystemClock(), sudo_password="right")
+
+
+TARGETS = [
+    pytest.param(here, id="local"),
+    pytest.param(over_ssh, id="ssh", marks=real_ssh),
+    pytest.param(over_ssh_by_sudo, id="ssh-sudo", marks=(*real_ssh, pytest.mark.skipif(NO_SUDO != "", reason=NO_SUDO))),
+    pytest.param(over_ssh_by_sudo_with_a_password, id="ssh-sudo-password", marks=real_ssh),
+]
 
 
 @pytest.fixture(params=TARGETS, name="target")
-def _target(request: pytest.FixtureRequest) -> Target:
-    return TARGETS[request.param]()
+def _target(request: pytest.FixtureRequest, servers: Callable[[str], Sshd]) -> Target:
+    make: Callable[[Callable[[str], Sshd]], Target] = request.param
+    return make(servers)
+
+
+def run(target: Target, main: Coroutine[None, None, T]) -> T:
+    """In a loop of its own, which a target that keeps a connection leaves at the end."""
+
+    async def whole() -> T:
+        try:
+            return await main
+        finally:
+            if isinstance(target, SshTarget):
+                await target.close()
+
+    return asyncio.run(whole())
 
 
 def said(target: Target, program: str, data: bytes = b"", deadline_s: float = 10) -> Said:
-    return asyncio.run(ask(target, program, deadline_s, data))
+    return run(target, ask(target, program, deadline_s, data))
 
 
 def alive(marker: str) -> list[str]:
@@ -46,10 +114,6 @@ def alive(marker: str) -> list[str]:
 
 async def none_stays_alive(marker: str) -> None:
     await turn_until(lambda: not alive(marker))
-
-
-def run(main: Coroutine[None, None, None]) -> None:
-    asyncio.run(main)
 
 
 def test_lines_come_in_order_and_the_last_needs_no_line_break(target: Target) -> None:
@@ -90,7 +154,7 @@ def test_output_is_lossless_for_a_slow_reader(target: Target) -> None:
                     await asyncio.sleep(0.001)
         assert count == 40_000
 
-    run(main())
+    run(target, main())
 
 
 def test_a_long_line_is_cut_and_the_next_one_is_whole(target: Target) -> None:
@@ -118,7 +182,7 @@ def test_the_deadline_ends_the_whole_group(target: Target) -> None:
         assert answer.ending == TimedOut(0.1)
         await none_stays_alive(marker)
 
-    run(main())
+    run(target, main())
 
 
 def test_closing_early_ends_the_whole_group(target: Target) -> None:
@@ -130,7 +194,7 @@ def test_closing_early_ends_the_whole_group(target: Target) -> None:
             await turn_until(lambda: alive(marker))
         await none_stays_alive(marker)
 
-    run(main())
+    run(target, main())
 
 
 def test_cancelling_ends_the_whole_group(target: Target) -> None:
@@ -144,7 +208,7 @@ def test_cancelling_ends_the_whole_group(target: Target) -> None:
             await task
         await none_stays_alive(marker)
 
-    run(main())
+    run(target, main())
 
 
 def test_a_killed_program_is_lost_not_failed(target: Target) -> None:
@@ -167,7 +231,7 @@ def test_data_that_fails_ends_the_program_and_reaches_the_caller(target: Target)
                     pass
         await none_stays_alive(marker)
 
-    run(main())
+    run(target, main())
 
 
 def test_two_at_once_do_not_mix(target: Target) -> None:
@@ -176,7 +240,7 @@ def test_two_at_once_do_not_mix(target: Target) -> None:
         assert (set(first.out), set(second.out)) == ({"a"}, {"b"})
         assert len(first.out) == len(second.out) == 500
 
-    run(main())
+    run(target, main())
 
 
 def test_a_child_that_keeps_the_output_open_does_not_hold_us(target: Target) -> None:

@@ -18,15 +18,25 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 _VERBS = (
+    ("discover", "Find every cortensord node of some hosts, and what is wrong with them; nothing is changed there."),
+    ("nodes", "Which of the nodes that you already run earn, and why the others do not: you, your RPC, or the network."),
     ("up", "Bring an environment up on this machine, and show how it is until Ctrl-C."),
     ("down", "Stop an environment on this machine; --purge removes its data too."),
     ("status", "How every entity is: state, reason, evidence; --now asks instead of reading what watch saw."),
     ("watch", "Ask everything on a schedule, keep states and history, show the console."),
     ("logs", "Print the log of one service; -f follows it."),
     ("validate", "Check an environment file; every mistake at once."),
+    ("doctor", "What is wrong with hosts and nodes; each red line ends with its cure."),
+    ("report", "The same as one block for a public chat: --share; nothing of yours is in it."),
     ("schema", "Print the JSON Schema of the environment file."),
+    ("releases", "Which build runs on every node; `add` names one in the environment file."),
     ("plan", "Show what an apply would change, and why."),
     ("apply", "Make those changes."),
+    ("upgrade", "Another program for adopted nodes: one first, then waves; each must earn with it before the next begins."),
+    ("rollback", "Nodes back to what they ran before: program, unit and env file as a whole."),
+    ("generations", "What each host with adopted nodes has recorded: what its nodes ran, when, and by whom."),
+    ("adopt", "Copy what nodes run today on their hosts, so that the first change can be undone; nothing is restarted."),
+    ("leave", "Remove our own files from a host; its nodes keep running."),
 )
 _GROUPS = (
     ("task", "Tasks on chain.", (("show", "The path of one task: blocks, hashes, times."),)),
@@ -34,6 +44,16 @@ _GROUPS = (
         "keys",
         "Keys of the gateway's customers.",
         (("issue", "Make a key; it is shown this once."), ("list", "Every key, without its value."), ("revoke", "Take a key back.")),
+    ),
+    (
+        "notify",
+        "Whom messages reach when something is ill.",
+        (
+            ("add", "Add a channel: telegram, discord, email, webhook or pagerduty; a test message is sent."),
+            ("list", "Every channel, without its secret."),
+            ("test", "Send a test message through each."),
+            ("remove", "Forget a channel."),
+        ),
     ),
     (
         "secrets",

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cortops.cli.compose import Common, environment, here, new_apply_id
+from cortops.cli.common import Common, environment, new_apply_id
+from cortops.cli.compose import here
 from cortops.cli.output import show, show_json
 from cortops.deploy.lock import this_process
 from cortops.local.down import down as stop

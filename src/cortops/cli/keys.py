@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cortops.cli.compose import Common, environment
+from cortops.cli.common import Common, environment
 from cortops.cli.output import show, show_json, table
 from cortops.cli.places import gateway_store
 from cortops.environment.declared import Environment

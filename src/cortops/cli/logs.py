@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cortops.cli.compose import Common, environment
+from cortops.cli.common import Common, environment
 from cortops.cli.places import host_of
 from cortops.environment.declared import Environment
 from cortops.surfaces.proxy.render import SERVICE

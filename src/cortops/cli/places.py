@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from cortops.cli.compose import Common, host_here_python
+from cortops.cli.common import Common
+from cortops.cli.compose import host_here_python
 from cortops.environment.declared import Environment
 from cortops.local.here import data_root, host_here
 from cortops.protocol.gateway import Store

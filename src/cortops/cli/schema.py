@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cortops.cli.compose import Common
+from cortops.cli.common import Common
 from cortops.cli.output import show_json
 from cortops.environment.schema import schema as of_file
 

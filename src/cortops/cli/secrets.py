@@ -7,7 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cortops.cli.compose import Common, environment, here
+from cortops.cli.common import Common, environment
+from cortops.cli.compose import here
 from cortops.cli.output import show, show_json, table
 from cortops.deploy.secrets import IndexEntry
 from cortops.deploy.secrets_of import secrets_of

@@ -10,7 +10,8 @@ import msgspec
 from cyclopts import Parameter
 
 from cortops import surfaces
-from cortops.cli.compose import Common, Here, environment, here
+from cortops.cli.common import Common, environment
+from cortops.cli.compose import Here, here
 from cortops.cli.output import joined, show, show_json, table
 from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.graph import depends_on, entities

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cortops.cli.compose import Common, environment, here
+from cortops.cli.common import Common, environment
+from cortops.cli.compose import here
 from cortops.cli.output import show, show_json, table
 from cortops.cli.places import gateway_store
 from cortops.contracts.network import Network

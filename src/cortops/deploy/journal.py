@@ -1,12 +1,13 @@
 """The journal of an environment or target: what was intended and what came of it, append-only, in the target's own time.
 
 The driver's program writes `intent` before each step and `done` or `failed` after; whoever drives all waves writes `begun` and `finished`.
+`judged` is how the gate of a changed node ended, which may be hours later: it belongs to no apply.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     at: int
     apply: str
-    event: Literal["begun", "intent", "done", "failed", "finished"]
+    event: Literal["begun", "intent", "done", "failed", "finished", "judged"]
     step: int = -1
     action: str = ""
     resource: str = ""
@@ -78,8 +79,19 @@ class Journal:
     async def finish(self, apply_id: str, outcome: Literal["ok", "failed"]) -> None:
         await self._write("finished", apply_id, {"outcome": outcome})
 
+    async def judge(self, apply_id: str, *, resource: str, program: str, outcome: str, text: str, by: str) -> None:
+        """Write how the gate of a changed node ended, or that it is `begun`. program: sha256 of what it was changed to."""
+        await self._write("judged", apply_id, {"resource": resource, "digest": program, "outcome": outcome, "text": text, "by": by})
+
+    async def judgements(self) -> tuple[Entry, ...]:
+        """How gates ended, the oldest first."""
+        return tuple(entry for entry in entries(await self._lines()) if entry.event == "judged")
+
     async def last_apply(self) -> ApplyRecord | None:
         """The newest apply that the journal knows of."""
+        return last_apply(entries(await self._lines()))
+
+    async def _lines(self) -> Sequence[str]:
         said = await ask(
             self._target,
             f'umask 077; journal={quote(self._path)}; set --; for old in "${{journal%.jsonl}}.1.jsonl" "$journal"; do '
@@ -88,7 +100,7 @@ class Journal:
         )
         if not said.ok:
             raise StoreUnavailable(f"the journal on {self._target.name} cannot be read: {said.why}", where=self._target.name)
-        return last_apply(entries(said.out))
+        return said.out
 
     @property
     def _path(self) -> str:
@@ -118,7 +130,7 @@ def entries(lines: Iterable[str]) -> list[Entry]:
 
 def last_apply(found: Iterable[Entry]) -> ApplyRecord | None:
     """Entries, oldest first -> the newest apply with what became of its steps."""
-    known = list(found)
+    known = [entry for entry in found if entry.event != "judged"]
     if not known:
         return None
     mine = [entry for entry in known if entry.apply == known[-1].apply]

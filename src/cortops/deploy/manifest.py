@@ -102,7 +102,10 @@ def decode(text: bytes, *, where: str = "manifest") -> Manifest:
 
 
 class Manifests:
-    """manifests/NNNN.json under `root` on `target`, the newest MANIFESTS_KEPT. Methods raise StoreUnavailable when it gives no answer."""
+    """manifests/NNNN.json under `root` on `target`: the newest MANIFESTS_KEPT, and generation 0, which is what was there before us.
+
+    Methods raise StoreUnavailable when the target gives no answer.
+    """
 
     def __init__(self, target: Target, root: str) -> None:
         self._target = target
@@ -131,7 +134,8 @@ class Manifests:
             f'[ ! -e {name} ] || {{ echo "generation {manifest.generation} was written by another apply" >&2; exit 1; }}\n'
             f"dd bs=65536 count={len(text)} iflag=fullblock,count_bytes status=none >new && "
             f'[ "$(stat -c %s new)" = {len(text)} ] && sync new && mv new {name} || exit 1\n'
-            f'set -- [0-9]*.json; while [ $# -gt {MANIFESTS_KEPT} ]; do rm -f "$1"; shift; done',
+            f'set --; for one in [0-9]*.json; do [ $one = {_name(0)} ] || set -- "$@" $one; done\n'
+            f'while [ $# -gt {MANIFESTS_KEPT} ]; do rm -f "$1"; shift; done',
             text,
         )
 

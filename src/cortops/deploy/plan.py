@@ -6,19 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from cortops.deploy import program_plan
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Unseen
 from cortops.words.change import Action, Change, Plan, Reversal, Unchanged, UnknownPlace
 from cortops.words.errors import BadInput
-from cortops.words.resource import Contract, ContractState, Directory, Funded, Resource, Service
+from cortops.words.resource import Contract, ContractState, Cortensord, Directory, Funded, NodeProgram, Resource, Service
 
 _FORWARD_ONLY = (Contract, ContractState, Funded)
+_KEPT = (*_FORWARD_ONLY, Cortensord, NodeProgram)  # no longer declaring them deletes nothing
 
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
     action: Action | None  # None: nothing to do
     reason: str
+    differs: bool = False
 
 
 def plan(
@@ -48,9 +52,14 @@ def plan(
         digest=_digest(environment, tool_version, changes, [*desired, *recorded], observed),
         changes=tuple(sorted(changes, key=lambda change: change.wave)),
         unchanged=tuple(
-            Unchanged(target=resource.place, resource=resource.id, reason=decisions[resource.key].reason)
+            Unchanged(
+                target=resource.place,
+                resource=resource.id,
+                reason=decisions[resource.key].reason,
+                differs=decisions[resource.key].differs,
+            )
             for resource in order
-            if not decisions[resource.key].action and not isinstance(observed[resource.key], Unseen)
+            if not decisions[resource.key].action and not _is_unknown(resource, observed[resource.key])
         ),
         unknown=_unknown([*(item.resource for item in desired), *(item.resource for item in recorded)], observed),
     )
@@ -99,6 +108,11 @@ def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
         if coming:
             return _Decision(Action.ENSURE, f"looked at after what it needs is there, made only if missing, declared at {resource.because}")
         return _Decision(None, seen.why)
+    if isinstance(resource, Cortensord):
+        return _not_adopted(resource, desired.attributes, seen)
+    if isinstance(resource, NodeProgram):
+        about = program_plan.decide(resource, desired.attributes, seen)
+        return _Decision(about.action, about.reason, about.differs)
     if isinstance(seen, Absent):
         return _Decision(Action.CREATE, f"missing, declared at {resource.because}")
     differences = _differences(desired.attributes, seen.attributes)
@@ -109,6 +123,25 @@ def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
             return _Decision(Action.START, "defined, but not running")
         return _Decision(Action.RESTART, _told(differences))
     return _Decision(Action.UPDATE, _told(differences))
+
+
+def _not_adopted(resource: Cortensord, declared: Mapping[str, str], seen: Present | Absent) -> _Decision:
+    """A node of others is told, whatever it is like: nothing is ever planned for it."""
+    if isinstance(seen, Absent):
+        return _Decision(None, f"{resource.name} is gone: its unit, env file and process are not there, and nothing is planned for it")
+    differences = _differences(declared, seen.attributes)
+    if differences:
+        told = ", ".join(f"{name} is {old}, declared {new}" for name, (old, new) in differences.items())
+        return _Decision(None, f"{told} ({resource.because}); not adopted, so nothing is planned", differs=True)
+    program, pid, started_at = (seen.attributes.get(name, "") for name in ("program", "pid", "started_at"))
+    if seen.attributes.get("running") != "yes":
+        return _Decision(None, "as found, and it does not run; not adopted")
+    since = f" since {datetime.fromtimestamp(float(started_at), UTC):%Y-%m-%d %H:%M} UTC" if started_at else ""
+    return _Decision(None, f"runs {program[:6] or 'a program that we may not read'} as found, pid {pid}{since}; not adopted")
+
+
+def _is_unknown(resource: Resource, seen: Observed | None) -> bool:
+    return isinstance(seen, Unseen) or (isinstance(resource, Cortensord) and isinstance(seen, Absent))
 
 
 def _differences(desired: Mapping[str, str], seen: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -175,7 +208,7 @@ def _deletes(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed:
             wave=after + 1,
         )
         for resource in reversed(gone)
-        if isinstance(observed.get(resource.key), Present) and not isinstance(resource, _FORWARD_ONLY) and not _keeps_data(resource)
+        if isinstance(observed.get(resource.key), Present) and not isinstance(resource, _KEPT) and not _keeps_data(resource)
     ]
 
 
@@ -184,12 +217,18 @@ def _keeps_data(resource: Resource) -> bool:
 
 
 def _unknown(resources: Sequence[Resource], observed: Mapping[str, Observed]) -> tuple[UnknownPlace, ...]:
-    whys: dict[str, str] = {}
+    """Each place that could not be looked at, once; and each node of others that is gone."""
+    whys: dict[tuple[str, str], UnknownPlace] = {}
+    gone: dict[str, UnknownPlace] = {}
     for resource in resources:
         seen = observed.get(resource.key)
         if isinstance(seen, Unseen):
-            whys.setdefault(resource.place, seen.why)
-    return tuple(UnknownPlace(target=place, why=why) for place, why in sorted(whys.items()))
+            one = seen.why if isinstance(resource, Cortensord) else ""  # of ours the first why stands for the place
+            whys.setdefault((resource.place, one), UnknownPlace(target=resource.place, why=seen.why))
+        elif isinstance(resource, Cortensord) and isinstance(seen, Absent):
+            gone[resource.key] = UnknownPlace(target=resource.place, why=_not_adopted(resource, {}, seen).reason, resource=resource.id)
+    places = {(place.target, place.why): place for place in whys.values()}
+    return tuple(sorted((*places.values(), *gone.values()), key=lambda one: (one.target, one.resource)))
 
 
 def _digest(

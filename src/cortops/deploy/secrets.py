@@ -85,6 +85,13 @@ class SecretStore:
         with self._writing() as entries:
             entries[name] = entry
 
+    def remove(self, name: str) -> None:
+        """Forget a secret; SecretMissing when there is none."""
+        with self._writing() as entries:
+            if name not in entries:
+                raise SecretMissing(f"the secret {name} is not set", where=str(self._folder), next="Nothing is left to remove.")
+            del entries[name]
+
     def generate(self, wanted: Wanted) -> None:
         """Make this secret if it is missing or must be renewed; a good one stays as it is. SecretMissing for what only people can set."""
         self.ensure([wanted])

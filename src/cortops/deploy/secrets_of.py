@@ -16,7 +16,8 @@ def secrets_of(env: Environment) -> tuple[Wanted, ...]:
 
 
 def _all(env: Environment) -> Iterator[Wanted]:
-    yield Wanted(name=env.network.deployer.secret, kind=Kind.WALLET)
+    if env.takes_part:
+        yield Wanted(name=env.network.deployer.secret, kind=Kind.WALLET)
     for node in env.nodes.values():
         if isinstance(node, WalletNode):
             yield Wanted(name=node.wallet.secret, kind=Kind.WALLET)

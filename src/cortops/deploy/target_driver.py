@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cortops.deploy.kinds import KINDS, kind_of
 from cortops.deploy.kinds.kind import Making
+from cortops.deploy.kinds.node_program import timeout_s as node_program_timeout_s
 from cortops.deploy.kinds.shell import PRELUDE
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.targets.ask import ask
@@ -19,7 +20,7 @@ from cortops.targets.supervision import Supervisor
 from cortops.targets.target import Ending, Exited, Line, Lost, Target, TimedOut
 from cortops.words.change import Action
 from cortops.words.errors import ArtifactUnavailable
-from cortops.words.resource import Blob, Service
+from cortops.words.resource import Blob, NodeProgram, Resource, Service
 
 OBSERVE_TIMEOUT_S = 60.0
 STEP_TIMEOUT_S = 20.0  # of one step, beside what a stopping service or an upload may take
@@ -112,7 +113,7 @@ class TargetDriver:
         """The read-only sh text of an observe: one line a resource."""
         looks = [kind_of(item.resource).look(item.resource, self._manager) for item in desired]
         lines = [command(words[0], index, *words[1:]) for index, words in enumerate(looks)]
-        return "\n".join([self._preludes(), *lines, "exit 0"])
+        return "\n".join([self._preludes([item.resource for item in desired]), *lines, "exit 0"])
 
     async def apply(self, steps: Sequence[Step], apply_id: str) -> AsyncGenerator[Progress, None]:
         """Make the steps in order, in one run; the last event of a run that was cut off is `failed` with what is known."""
@@ -155,10 +156,12 @@ class TargetDriver:
             command("step", index, step.action.value, json.dumps(step.desired.resource.id), *self._making(step).words)
             for index, step in enumerate(steps)
         ]
-        return "\n".join([self._preludes(), header, _APPLY, *lines, 'sync "$apply_journal"'])
+        preludes = self._preludes([step.desired.resource for step in steps])
+        return "\n".join([preludes, header, _APPLY, *lines, 'sync "$apply_journal"'])
 
-    def _preludes(self) -> str:
-        return "\n".join([PRELUDE, self._manager.prelude, *(kind.prelude for _, kind in KINDS)])
+    def _preludes(self, resources: Sequence[Resource]) -> str:
+        used = [kind.prelude for words, kind in KINDS if any(isinstance(resource, words) for resource in resources)]
+        return "\n".join([PRELUDE, self._manager.prelude, *used])
 
     def _making(self, step: Step) -> Making:
         resource = step.desired.resource
@@ -196,6 +199,8 @@ def apply_timeout_s(steps: Sequence[Step]) -> float:
         resource = step.desired.resource
         if isinstance(resource, Service):
             total += 2 * resource.stop_timeout_s
+        elif isinstance(resource, NodeProgram):
+            total += node_program_timeout_s(resource)
         elif isinstance(resource, Blob):
             total += resource.size / (1 << 20) * (1 / SLOWEST_MIB_PER_S + 1 / _HASHING_MIB_PER_S)
     return total

@@ -9,7 +9,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from cortops.environment.declared import Declared, PortUse, declared_owner, port_uses
+from cortops.environment.cortensord import CORTENSORD_ROLES
+from cortops.environment.crosscheck_fleet import (
+    addresses_are_used_once,
+    installs_are_apart,
+    machines_have_one_name,
+    modules_are_known,
+    own_programs_run_here,
+    references_are_of_others,
+)
+from cortops.environment.crosscheck_releases import builds_have_one_name, minimum_has_a_date, releases_are_of_the_right_kind
+from cortops.environment.declared import Declared, PortUse, declared_owner, host_uses, port_uses
 from cortops.environment.model import (
     NODE_ROLES,
     ChainNode,
@@ -53,22 +63,9 @@ def names_follow_the_rule(declared: Declared) -> Iterator[Finding]:
             )
 
 
-def this_machine_has_one_name(declared: Declared) -> Iterator[Finding]:
-    """Two names of one machine would hold two locks and two truths."""
-    local = [name for name, host in declared.hosts.items() if host.local]
-    for name in local[1:]:
-        where = f"{printable(local[0])} (line {declared.line('hosts', local[0])})"
-        yield Finding(("hosts", name), f"is this machine, as {where} is", "Keep one of the two: a machine has one name.")
-
-
 def hosts_exist(declared: Declared) -> Iterator[Finding]:
     """Whatever runs, runs on a declared host."""
-    uses: list[tuple[Path, str]] = [(("nodes", name, "host"), node.host) for name, node in declared.nodes.items()]
-    if declared.gateway is not None:
-        uses.append((("gateway", "on"), declared.gateway.on))
-    uses += [(("proxy", hostname, "on"), route.on) for hostname, route in declared.proxy.items()]
-    if declared.monitor is not None:
-        uses.append((("monitor", "on"), declared.monitor.on))
+    uses = [*host_uses(declared), *((("nodes", name, "host"), node.host) for name, node in declared.installed.items())]
     for path, name in uses:
         yield from _exists(declared, path, "hosts", name, "host")
 
@@ -80,6 +77,9 @@ def releases_exist(declared: Declared) -> Iterator[Finding]:
             yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
         if isinstance(node, ValidatorNode):
             yield from _exists(declared, ("nodes", name, "tokenizer"), "releases", node.tokenizer, "release")
+    for name, installed in declared.installed.items():
+        if installed.release is not None:
+            yield from _exists(declared, ("nodes", name, "release"), "releases", installed.release, "release")
 
 
 def releases_can_be_used(declared: Declared) -> Iterator[Finding]:
@@ -288,7 +288,9 @@ def proxy_leads_somewhere(declared: Declared) -> Iterator[Finding]:
 
 def services_have_owners(declared: Declared) -> Iterator[Finding]:
     """Every service has somebody who is asked when it is ill, and every owner owns something."""
-    services: list[tuple[str, str, str]] = [(name, node.role, node.owner) for name, node in declared.nodes.items()]
+    services: list[tuple[str, str, str]] = [
+        (name, node.role, node.owner) for name, node in (*declared.nodes.items(), *declared.installed.items())
+    ]
     services += [(hostname, "proxy", route.owner) for hostname, route in declared.proxy.items()]
     if declared.gateway is not None:
         services.append(("gateway", "gateway", declared.gateway.owner))
@@ -300,7 +302,7 @@ def services_have_owners(declared: Declared) -> Iterator[Finding]:
             yield Finding(
                 ("owners", "default"), f"is missing, and nobody owns {list_of(orphans, limit=4)}", "Add owners: {default: you@example}."
             )
-    known = ["default", "gateway", "proxy", "monitor", *NODE_ROLES, *(name for name, _, _ in services)]
+    known = ["default", "gateway", "proxy", "monitor", *dict.fromkeys((*NODE_ROLES, *CORTENSORD_ROLES)), *(name for name, _, _ in services)]
     for key in declared.owners:
         if key not in known and declared.has_all("nodes"):
             yield Finding(
@@ -323,7 +325,10 @@ def _is_node(declared: Declared, path: Path, name: str, role: str) -> Iterator[F
         return
     known = [other for other, candidate in declared.nodes.items() if candidate.role == role]
     otherwise = f"Name a node of role {role}: {list_of(known, limit=5)}." if known else f"Name a node of role {role}, or add one."
-    if node is not None:
+    if name in declared.installed:
+        what = f"names {printable(name)}, which runs cortensord (line {declared.line('nodes', name)}) and not our program"
+        yield Finding(path, what, otherwise)
+    elif node is not None:
         yield Finding(path, f"names {printable(name)}, of role {node.role} (line {declared.line('nodes', name)})", otherwise)
     elif declared.is_unknown("nodes", name):
         yield Finding(path, f"names {role} {printable(name)}, which is not declared", did_you_mean(name, known, otherwise=otherwise))
@@ -345,11 +350,17 @@ def _short(path: Path) -> str:
 
 CHECKS: tuple[Check, ...] = (
     names_follow_the_rule,
-    this_machine_has_one_name,
+    machines_have_one_name,
     hosts_exist,
+    own_programs_run_here,
     releases_exist,
     releases_can_be_used,
+    releases_are_of_the_right_kind,
+    builds_have_one_name,
+    minimum_has_a_date,
     chain_is_one,
+    modules_are_known,
+    references_are_of_others,
     node_references_lead_to_the_right_role,
     router_sessions_exist,
     sessions_can_be_served,
@@ -357,6 +368,8 @@ CHECKS: tuple[Check, ...] = (
     models_have_pools,
     ports_are_free,
     wallets_are_used_once,
+    addresses_are_used_once,
+    installs_are_apart,
     timeouts_do_not_cut,
     proxy_leads_somewhere,
     services_have_owners,

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from cortops.environment.model import ChainNode, Gateway, Host, Monitor, Network, Node, Pool, Route, RouterNode
+from cortops.environment.cortensord import CortensordNode
+from cortops.environment.model import DEPLOY, ChainNode, Gateway, Host, Monitor, Network, Node, Pool, Route, RouterNode, WalletNode
 from cortops.environment.reason import Path, Position
-from cortops.environment.release import Release
+from cortops.environment.release import Minimum, ProgramRelease, Release
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
 
@@ -62,8 +63,11 @@ class Declared:
     owners: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
     releases: Mapping[str, Release] = field(default_factory=dict)
+    programs: Mapping[str, ProgramRelease] = field(default_factory=dict)
+    minimum: Minimum | None = None
     network: Network | None = None
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    installed: Mapping[str, CortensordNode] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     gateway: Gateway | None = None
     proxy: Mapping[str, Route] = field(default_factory=dict)
@@ -78,7 +82,7 @@ class Declared:
 
     def has_all(self, *sections: str) -> bool:
         """Whether every entry of these sections could be read, so that a missing one is really missing."""
-        read = {"nodes": self.nodes, "pools": self.pools, "hosts": self.hosts}
+        read: Mapping[str, Mapping[str, object]] = {"nodes": {**self.nodes, **self.installed}, "pools": self.pools, "hosts": self.hosts}
         return all(section not in self.incomplete and len(read[section]) == len(self.written.get(section, ())) for section in sections)
 
     def line(self, *path: str) -> int:
@@ -89,6 +93,8 @@ class Declared:
 class Environment:
     """One environment, whole and checked: what deployment, traffic, checks and alerts are derived from.
 
+    nodes: those that run our programs. installed: those of the section `nodes` that run cortensord, as found.
+    releases: files of packages. programs: those of the section `releases` that are one build of a program. minimum: the oldest to be run.
     text: the file as it was read. port_base: what has been added to every port of this machine since.
     """
 
@@ -99,11 +105,14 @@ class Environment:
     releases: Mapping[str, Release]
     network: Network
     nodes: Mapping[str, Node]
+    installed: Mapping[str, CortensordNode]
     pools: Mapping[str, Pool]
     gateway: Gateway | None
     proxy: Mapping[str, Route]
     monitor: Monitor | None
     text: str = field(repr=False, compare=False)
+    programs: Mapping[str, ProgramRelease] = field(default_factory=dict)
+    minimum: Minimum | None = None
     port_base: int = field(default=0, compare=False)
     places: Places = field(default_factory=Places, repr=False, compare=False)
 
@@ -111,6 +120,18 @@ class Environment:
     def salt(self) -> str:
         """The text that decides the addresses of deployed contracts."""
         return self.network.contracts.salt or self.name
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """The hosts that run our programs, in the order of the file; the others are only looked at."""
+        used = {host for _, host in host_uses(self)}
+        return tuple(name for name in self.hosts if name in used)
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether anything of ours acts on the network: contracts that we deploy, sessions, nodes with a wallet. Else we only look."""
+        ours = any(isinstance(node, WalletNode) for node in self.nodes.values())
+        return ours or bool(self.network.sessions) or self.network.contracts.runtime == DEPLOY
 
     def position(self, path: Path | str) -> Position:
         """Where a path stands, given as steps or as `nodes.miner-1.host`; of a default, the block that it would stand in."""
@@ -126,6 +147,8 @@ class Environment:
         own = ""
         if entity.name in self.nodes and entity.kind in ("rpc", self.nodes[entity.name].role):
             own = self.nodes[entity.name].owner
+        elif entity.name in self.installed and entity.kind == self.installed[entity.name].role:
+            own = self.installed[entity.name].owner
         elif entity.kind == "gateway" and self.gateway:
             own = self.gateway.owner
         elif entity.kind == "monitor" and self.monitor:
@@ -138,6 +161,16 @@ class Environment:
 def declared_owner(owners: Mapping[str, str], name: str, kind: str) -> str:
     """The owner by name, else by kind, else the default, else ""."""
     return owners.get(name) or owners.get(kind) or owners.get("default", "")
+
+
+def host_uses(declared: Declared | Environment) -> Iterator[tuple[Path, str]]:
+    """Where each of our own programs is said to run, and on which host; nodes that run cortensord are not ours."""
+    yield from ((("nodes", name, "host"), node.host) for name, node in declared.nodes.items())
+    if declared.gateway is not None:
+        yield ("gateway", "on"), declared.gateway.on
+    yield from ((("proxy", hostname, "on"), route.on) for hostname, route in declared.proxy.items())
+    if declared.monitor is not None:
+        yield ("monitor", "on"), declared.monitor.on
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def explain(error: ValidationError, model: type[BaseModel], body: object, path: 
         if detail["type"] == "missing" and any(_is_misspelt(other, loc) for other in unknown):
             continue  # the unknown key is told, and which one is meant
         owner, field = _owner(model, loc)
-        what, instead = _sentence(detail["type"], detail, owner, field, str(loc[-1]) if loc else "")
+        what, instead = _sentence(detail["type"], detail, owner, field, loc)
         yield Finding((*path, *_in_file(loc, body, whole=detail["type"] == "missing")), what, instead)
 
 
@@ -79,8 +79,15 @@ def _owner(model: type[BaseModel], loc: Path) -> tuple[type[BaseModel], FieldInf
             annotation = field.annotation if field is not None else None
         else:
             annotation = next((arg for arg in reversed(typing.get_args(annotation)) if arg is not Ellipsis), None)
-            field = None
+            field = _field_of(annotation)
     return owner, field
+
+
+def _field_of(annotation: Any) -> FieldInfo | None:
+    """What an annotation itself says of its values: `Url` has an example wherever it stands."""
+    arms = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else (annotation,)
+    notes = [note for arm in arms if typing.get_origin(arm) is typing.Annotated for note in typing.get_args(arm)[1:]]
+    return next((note for note in notes if isinstance(note, FieldInfo)), None)
 
 
 def _plain(annotation: Any) -> Any:
@@ -95,8 +102,8 @@ def _plain(annotation: Any) -> Any:
             return annotation
 
 
-def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], field: FieldInfo | None, step: str) -> tuple[str, str]:
-    context, shown = detail.get("ctx", {}), _shown(detail["input"], owner, field, step)
+def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], field: FieldInfo | None, loc: Path) -> tuple[str, str]:
+    context, shown, step = detail.get("ctx", {}), _shown(detail["input"], owner, field, loc), str(loc[-1]) if loc else ""
     if kind == "cortops":
         return context["what"], context["instead"]
     if kind == "missing":
@@ -116,18 +123,21 @@ def _sentence(kind: str, detail: Mapping[str, Any], owner: type[BaseModel], fiel
         return f"is {shown}, which is not of the right form", _write(field, _about(field))
     if kind == "string_too_long":
         return "is too long", f"Write at most {context['max_length']} characters."
+    if kind == "too_long":
+        return f"has {context['actual_length']} entries", f"Write at most {context['max_length']}."
     if kind == "too_short":
         return "is empty", _write(field, "Write at least one.")
     return f"is {shown}: {printable(str(detail['msg'])).lower()}", _write(field, _about(field))
 
 
 def _example(field: FieldInfo | None) -> str:
-    return str(field.examples[0]) if field is not None and field.examples else ""
+    examples = next((told.examples for told in (field, _field_of(field.annotation) if field else None) if told and told.examples), None)
+    return str(examples[0]) if examples else ""
 
 
-def _shown(value: object, owner: type[BaseModel], field: FieldInfo | None, step: str) -> str:
+def _shown(value: object, owner: type[BaseModel], field: FieldInfo | None, loc: Path) -> str:
     """The value, unless somebody may have put a secret there by mistake (an RPC's url may hold a key)."""
-    is_secret = owner is Secret or step == "url" or (field is not None and _plain(field.annotation) is Secret)
+    is_secret = owner is Secret or bool({"url", "references"} & set(loc)) or (field is not None and _plain(field.annotation) is Secret)
     return "(not shown)" if is_secret and isinstance(value, str) else quoted(value)
 
 

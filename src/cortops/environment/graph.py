@@ -28,6 +28,8 @@ KINDS = (
     "miner",
     "oracle",
     "validator",
+    "pool-oracle",
+    "quality-oracle",
     "session",
     "router",
     "pool",
@@ -86,6 +88,12 @@ def gateway_entities(env: Environment) -> tuple[Entity, ...]:
     return tuple(Entity("gateway", name) for name in env.gateway.ports()) if env.gateway else ()
 
 
+def installed_entities(env: Environment) -> frozenset[Entity]:
+    """What was there before us and is only looked at: nodes that run cortensord, and hosts that run nothing of ours."""
+    nodes = {Entity(node.role, name) for name, node in env.installed.items()}
+    return frozenset(nodes | {Entity("host", name) for name in env.hosts if name not in env.own_hosts})
+
+
 def _declared(env: Environment) -> Iterator[Entity]:
     yield from (Entity("host", name) for name in env.hosts)
     if env.network.rpc.node is None:
@@ -93,6 +101,7 @@ def _declared(env: Environment) -> Iterator[Entity]:
     yield from (Entity("contract", name) for name in env.network.contracts.places())
     yield from dict.fromkeys(engine_entity(miner.engine) for _, miner in env.nodes_of(MinerNode) if miner.engine.node is None)
     yield from (node_entity(name, node) for name, node in env.nodes.items())
+    yield from (Entity(node.role, name) for name, node in env.installed.items())
     yield from (Entity("session", str(sid)) for sid in env.network.sessions)
     yield from (Entity("pool", name) for name in env.pools)
     yield from gateway_entities(env)
@@ -120,6 +129,10 @@ def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
         yield from _proxy_needs(env, entity.name)
     elif entity.name in env.nodes and entity.kind == _ROLE_KINDS[type(env.nodes[entity.name])]:
         yield from _node_needs(env, env.nodes[entity.name])
+    elif entity.name in env.installed and entity.kind == env.installed[entity.name].role:
+        yield from (Entity("contract", name) for name in env.network.contracts.places())
+        yield rpc_entity(env)
+        yield Entity("host", env.installed[entity.name].host)
 
 
 def _session_needs(env: Environment, sid: int) -> Iterator[Entity]:
@@ -159,6 +172,8 @@ def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
 
 def _path(env: Environment, entity: Entity) -> Path:
     if entity.name in env.nodes and entity.kind == _ROLE_KINDS[type(env.nodes[entity.name])]:
+        return ("nodes", entity.name)
+    if entity.name in env.installed and entity.kind == env.installed[entity.name].role:
         return ("nodes", entity.name)
     if entity.kind == "engine":
         users = [name for name, miner in env.nodes_of(MinerNode) if engine_entity(miner.engine) == entity]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from cortops.environment import document, expand
+from cortops.environment.cortensord import CortensordNode
 from cortops.environment.crosscheck import crosscheck
 from cortops.environment.declared import Declared, Environment, Places
 from cortops.environment.document import Value
@@ -29,7 +30,7 @@ from cortops.environment.reason import (
     path_text,
     quoted,
 )
-from cortops.environment.release import Release
+from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release, is_program
 from cortops.words.errors import BadInput
 
 SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor")
@@ -37,7 +38,7 @@ REQUIRED: Mapping[str, str] = {
     "format": f"Begin with: format: {FORMAT}",
     "environment": "Add its name, for example: environment: lab",
     "hosts": "Add hosts: {here: {local: true}}",
-    "network": "Add the section network: chain_id, rpc and contracts.",
+    "network": "Add a known one, for example network: testnet-0, or a section: chain_id, rpc and contracts.",
     "nodes": "Add the section nodes.",
 }
 
@@ -82,8 +83,11 @@ def _environment(declared: Declared, filename: str, text: str) -> Environment:
         owners=declared.owners,
         hosts=declared.hosts,
         releases=declared.releases,
+        programs=declared.programs,
+        minimum=declared.minimum,
         network=declared.network,
         nodes=declared.nodes,
+        installed=declared.installed,
         pools=declared.pools,
         gateway=declared.gateway,
         proxy=declared.proxy,
@@ -117,8 +121,8 @@ class _Sections:
     def declared(self, places: Places) -> Declared:
         self._top()
         hosts = self._entries("hosts", Host)
-        releases = self._entries("releases", Release)
-        nodes = self._nodes()
+        releases, programs, minimum = self._releases()
+        nodes, installed = self._nodes()
         pools = self._entries("pools", Pool)
         proxy = self._entries("proxy", Route)
         name = self._tree.get("environment")
@@ -127,14 +131,18 @@ class _Sections:
             owners=self._owners(),
             hosts=hosts,
             releases=releases,
+            programs=programs,
+            minimum=minimum,
             network=self._network(),
             nodes=nodes,
+            installed=installed,
             pools=pools,
             gateway=self._block("gateway", Gateway),
             proxy=proxy,
             monitor=self._block("monitor", Monitor),
             written={
-                **{section: frozenset(self._bodies(section)) for section in ("hosts", "releases", "nodes", "pools", "proxy")},
+                **{section: frozenset(self._bodies(section)) for section in ("hosts", "nodes", "pools", "proxy")},
+                "releases": frozenset(self._bodies("releases")) - {MINIMUM},
                 "sessions": frozenset(self._sessions()),
             },
             incomplete=frozenset(self._incomplete),
@@ -166,6 +174,23 @@ class _Sections:
         read = {name: self._read(model, body, (section, name)) for name, body in self._bodies(section).items()}
         return {name: value for name, value in read.items() if value is not None}
 
+    def _releases(self) -> tuple[dict[str, Release], dict[str, ProgramRelease], Minimum | None]:
+        """Files of packages, builds of programs (they say so by `program`), and the oldest build that nodes may run."""
+        self._is_block("releases")
+        releases: dict[str, Release] = {}
+        programs: dict[str, ProgramRelease] = {}
+        for name, body in self._bodies("releases").items():
+            if name == MINIMUM:
+                continue
+            if isinstance(body, dict) and is_program(body):
+                if (program := self._read(ProgramRelease, body, ("releases", name))) is not None:
+                    programs[name] = program
+            elif (release := self._read(Release, body, ("releases", name))) is not None:
+                releases[name] = release
+        least = self._bodies("releases").get(MINIMUM, {})
+        minimum = self._read(Minimum, least, ("releases", MINIMUM)) if MINIMUM in self._bodies("releases") else None
+        return releases, programs, minimum
+
     def _block(self, section: str, model: type[S]) -> S | None:
         if section not in self._tree:
             return None
@@ -179,12 +204,24 @@ class _Sections:
         return sessions if isinstance(sessions, dict) else {}
 
     def _network(self) -> Network | None:
-        """The network with those of its sessions that can be read."""
+        """The network, a known one written out, with those of its sessions that can be read."""
+        if "network" not in self._tree:
+            return None
+        body = self._tree["network"]
+        if isinstance(body, str) or (isinstance(body, dict) and "like" in body):
+            from cortops.environment.networks import write_out  # its models take a while, and most files need none
+
+            body, findings = write_out(body)
+            self.findings += findings
+            if findings:
+                return None
         sessions = self._sessions()
-        right = {sid: body for sid, body in sessions.items() if self._read(Session, body, ("network", "sessions", sid)) is not None}
-        if len(right) == len(sessions):
-            return self._block("network", Network)
-        return self._read(Network, {**self._bodies("network"), "sessions": right}, ("network",))
+        right = {
+            sid: session for sid, session in sessions.items() if self._read(Session, session, ("network", "sessions", sid)) is not None
+        }
+        if isinstance(body, dict) and len(right) != len(sessions):
+            body = {**body, "sessions": right}
+        return self._read(Network, body, ("network",))
 
     def _owners(self) -> dict[str, str]:
         self._is_block("owners")
@@ -194,26 +231,36 @@ class _Sections:
                 self._incomplete.add("owners")
         return {name: owner for name, owner in self._bodies("owners").items() if isinstance(owner, str)}
 
-    def _nodes(self) -> dict[str, Node]:
+    def _nodes(self) -> tuple[dict[str, Node], dict[str, CortensordNode]]:
+        """Those that run our programs, and those that run cortensord: they say so by `program`."""
         self._is_block("nodes")
         nodes: dict[str, Node] = {}
+        installed: dict[str, CortensordNode] = {}
         for name, body in self._bodies("nodes").items():
-            role = body.get("role") if isinstance(body, dict) else None
             if not isinstance(body, dict):
                 self._refuse(
                     ("nodes", name), f"is {quoted(body)}, not a block of keys", "Write for example: {role: oracle, host: here, port: 5201}"
                 )
-            elif not isinstance(role, str):
-                what = f"is {quoted(role)}, not a role" if "role" in body else "is missing"
-                self._refuse(("nodes", name, "role"), what, f"Write one of: {list_of(NODE_ROLES)}.")
-            elif role not in NODE_ROLES:
-                otherwise = f"Write one of: {list_of(NODE_ROLES)}."
-                self._refuse(("nodes", name, "role"), f"is {quoted(role)}", did_you_mean(role, list(NODE_ROLES), otherwise=otherwise))
-            else:
-                node = self._read(NODE_ROLES[role], _with_secrets(name, role, body), ("nodes", name))
+            elif "program" in body:
+                found = self._read(CortensordNode, body, ("nodes", name))
+                if found is not None:
+                    installed[name] = found
+            elif (model := self._role(name, body)) is not None:
+                node = self._read(model, _with_secrets(name, str(body["role"]), body), ("nodes", name))
                 if node is not None:
                     nodes[name] = node
-        return nodes
+        return nodes, installed
+
+    def _role(self, name: str, body: dict[str, Value]) -> type[Node] | None:
+        """The model of a node's role, None where it names none."""
+        role, otherwise = body.get("role"), f"Write one of: {list_of(NODE_ROLES)}."
+        if not isinstance(role, str):
+            self._refuse(("nodes", name, "role"), f"is {quoted(role)}, not a role" if "role" in body else "is missing", otherwise)
+        elif role not in NODE_ROLES:
+            self._refuse(("nodes", name, "role"), f"is {quoted(role)}", did_you_mean(role, list(NODE_ROLES), otherwise=otherwise))
+        else:
+            return NODE_ROLES[role]
+        return None
 
     def _read(self, model: type[S], body: Any, path: Path) -> S | None:
         try:

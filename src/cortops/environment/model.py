@@ -10,27 +10,30 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 
-from cortops.environment.section import Model, Name, Names, Port, Secret, Section, Url, refuse
+from cortops.environment.section import Model, Name, Names, Owned, Port, Secret, Section, Url, refuse
 
 FORMAT = 1
 DEPLOY = "deploy"
+REFERENCES_MAX = 8
 
 
 class Host(Section):
-    """A machine."""
+    """A machine: this one, or one that is reached by SSH."""
 
-    local: Literal[True] = Field(description="`true`: the machine that cortops runs on.", examples=["true"])
+    local: bool = Field(default=False, description="`true`: the machine that cortops runs on.", examples=["true"])
+    ssh: str | None = Field(
+        default=None,
+        pattern=r"^([a-z_][a-z0-9_-]{0,31}@)?[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$",
+        description="As for `ssh`: `[USER@]HOST[:PORT]`, or a name of `~/.ssh/config`.",
+        examples=["me@h1.example"],
+    )
+    sudo: bool = Field(default=False, description="`true`: become root there by `sudo -n`, which must not ask for a password.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _true(cls, body: Any) -> Any:
-        return {**body, "local": True} if isinstance(body, dict) and body.get("local") == "true" else body
-
-
-class _Owned(Section):
-    """What somebody is asked about."""
-
-    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Without it: see `owners`.")
+    @model_validator(mode="after")
+    def _one(self) -> Host:
+        if self.local == (self.ssh is not None):
+            raise refuse("is this machine and another one" if self.local else "leads nowhere", "Write local: true, or ssh: USER@HOST.")
+        return self
 
 
 class _NodeOrUrl(Section):
@@ -76,30 +79,25 @@ class Engine(_NodeOrUrl):
 
 
 ContractPlace = Annotated[str, Field(pattern=r"^(deploy|0x[0-9a-fA-F]{40})$", examples=["deploy"])]
-_LIKE_RUNTIME = "Without it: deployed where runtime is."
+_LIKE_RUNTIME = "Without it: deployed where runtime is, else as the runtime knows it."
+
+
+def _module(about: str, alias: str | None = None) -> Any:
+    return Field(default=None, alias=alias, description=f"{about} {_LIKE_RUNTIME}", examples=[DEPLOY])
 
 
 class Contracts(Section):
     """The contracts of the network: `deploy`, or the address (0x and 40 hex digits) of one that exists."""
 
     runtime: ContractPlace = Field(description="The registry from which programs find the others; the only address they are given.")
-    node_registry: ContractPlace = Field(
-        default=DEPLOY, alias="node-registry", description=f"Who is a node, and who was seen when. {_LIKE_RUNTIME}"
-    )
-    node_pool: ContractPlace = Field(
-        default=DEPLOY, alias="node-pool", description=f"Which nodes are free for sessions, and which are reserved. {_LIKE_RUNTIME}"
-    )
-    node_stats: ContractPlace = Field(
-        default=DEPLOY, alias="node-stats", description=f"How often each node took each step of a task. {_LIKE_RUNTIME}"
-    )
-    session: ContractPlace = Field(default=DEPLOY, description=f"Sessions, their routers and dedicated nodes. {_LIKE_RUNTIME}")
-    session_queue: ContractPlace = Field(
-        default=DEPLOY,
-        alias="session-queue",
-        description=f"Tasks: submitted, assigned, acked, precommitted, committed, ended. {_LIKE_RUNTIME}",
-    )
-    session_queue_validation: ContractPlace = Field(
-        default=DEPLOY, alias="session-queue-validation", description=f"Verdicts of validators. {_LIKE_RUNTIME}"
+    node_registry: ContractPlace | None = _module("Who is a node, and who was seen when.", "node-registry")
+    node_pool: ContractPlace | None = _module("Which nodes are free for sessions, and which are reserved.", "node-pool")
+    node_stats: ContractPlace | None = _module("How often each node took each step of a task.", "node-stats")
+    session: ContractPlace | None = _module("Sessions, their routers and dedicated nodes.")
+    session_queue: ContractPlace | None = _module("Tasks: submitted, assigned, acked, precommitted, committed, ended.", "session-queue")
+    session_queue_validation: ContractPlace | None = _module("Verdicts of validators.", "session-queue-validation")
+    cognitive: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = Field(
+        default=None, description="Cognitive, the network's own tasks, of a network that has them."
     )
     salt: str = Field(
         default="",
@@ -108,8 +106,9 @@ class Contracts(Section):
         examples=["second"],
     )
 
-    def places(self) -> Mapping[str, str]:
-        """Contract name as in the file -> `deploy` or an address."""
+    @property
+    def modules(self) -> Mapping[str, str | None]:
+        """Contract name as in the file -> what is declared for it; the runtime comes first."""
         return {
             "runtime": self.runtime,
             "node-registry": self.node_registry,
@@ -120,6 +119,11 @@ class Contracts(Section):
             "session-queue-validation": self.session_queue_validation,
         }
 
+    def places(self) -> Mapping[str, str]:
+        """Contract name as in the file -> `deploy` or an address; without those that only a runtime of others knows."""
+        otherwise = DEPLOY if self.runtime == DEPLOY else ""
+        return {name: place or otherwise for name, place in self.modules.items() if place or otherwise}
+
     @model_validator(mode="after")
     def _as_runtime(self) -> Contracts:
         """A runtime of others knows its own modules: ours would stand beside it, unknown to everyone."""
@@ -127,7 +131,7 @@ class Contracts(Section):
         if strays and self.runtime == DEPLOY:
             raise refuse(f"deploys the runtime, and {strays[0]} is an address", "Write deploy for all, or the address of every one.")
         if strays:
-            raise refuse(f"has the address of the runtime, and none of {', '.join(strays)}", "Give the address of every one.")
+            raise refuse(f"has the address of the runtime, and deploys {', '.join(strays)}", "Give the address of each, or leave it out.")
         return self
 
 
@@ -145,20 +149,28 @@ class Session(Section):
 
 
 class Network(Section):
-    """The chain, its contracts and sessions."""
+    """The chain, its contracts and sessions; or, in one word, a known network: `network: testnet-0`."""
 
+    like: Name | None = Field(
+        default=None,
+        description="A known network, from which every key comes that is not written here. One word in place of the section stands for it.",
+        examples=["testnet-0"],
+    )
     chain_id: int = Field(ge=1, le=2**53, description="The chain's id; every transaction is signed for it.", examples=["31338"])
     development: bool = Field(
         default=False,
         description="`true`: a chain of our own for trying out, where wallets are topped up by the chain itself. Never true elsewhere.",
     )
     rpc: Rpc = Field(description="A node of role chain, or `{url: …}`.", examples=["chain-1"])
+    references: tuple[Url, ...] = Field(
+        default=(), max_length=REFERENCES_MAX, description="RPCs of others, with which the network's own and those of nodes are compared."
+    )
     contracts: Contracts = Field(description="Each `deploy`, or an address.")
     sessions: Mapping[Annotated[int, Field(ge=0, le=2**53)], Session] = Field(default={}, description="Session id -> session.")
     deployer: Secret = Field(default=Secret(secret="deployer/key"), description="Wallet that deploys and administers the contracts.")
 
 
-class _Node(_Owned):
+class _Node(Owned):
     """What every node has."""
 
     host: Name = Field(description="The host that it runs on.", examples=["here"])
@@ -263,7 +275,7 @@ class GatewayModel(Section):
     pool: Name = Field(description="The pool that serves it.", examples=["smollm2"])
 
 
-class Gateway(_Owned):
+class Gateway(Owned):
     """The OpenAI-compatible address in front of all pools."""
 
     NAME: ClassVar[str] = "gateway"
@@ -284,7 +296,7 @@ class Gateway(_Owned):
         return {f"{self.NAME}-{number + 1}": self.port + number for number in range(self.processes)}
 
 
-class Monitor(_Owned):
+class Monitor(Owned):
     """`cortops watch` as a service: asks everything on a schedule, keeps states and their history, shows the console."""
 
     NAME: ClassVar[str] = "watch"
@@ -295,7 +307,7 @@ class Monitor(_Owned):
     raw_max_gib: float = Field(default=0.5, gt=0, le=1024, description="Answers are kept for 48 hours, and in no more than this.")
 
 
-class Route(_Owned):
+class Route(Owned):
     """One public hostname, served by nginx."""
 
     on: Name = Field(description="The host whose nginx serves it.", examples=["here"])

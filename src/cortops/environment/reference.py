@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from cortops.environment.cortensord import CortensordNode
 from cortops.environment.model import (
     NODE_ROLES,
     Contracts,
@@ -26,14 +27,16 @@ from cortops.environment.model import (
     Rpc,
     Session,
 )
-from cortops.environment.release import Artifact, Release
+from cortops.environment.networks import NetworkRecord, known_networks
+from cortops.environment.release import Artifact, Minimum, ProgramRelease, Release
 from cortops.environment.section import Secret
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("hosts.NAME", (Host,)),
-    ("releases.NAME", (Release, Artifact)),
+    ("releases.NAME", (Release, Artifact, ProgramRelease)),
+    ("releases.minimum", (Minimum,)),
     ("network", (Network, Rpc, Contracts, Session)),
-    ("nodes.NAME", tuple(NODE_ROLES.values())),
+    ("nodes.NAME", (*NODE_ROLES.values(), CortensordNode)),
     ("pools.NAME", (Pool, PoolHealth)),
     ("gateway", (Gateway, GatewayModel)),
     ("proxy.HOSTNAME", (Route,)),
@@ -68,16 +71,33 @@ At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refus
 """
 
 
+_NETWORKS = """
+## Known networks
+
+`network: testnet-0` stands for what is public of it; `network: {like: testnet-0, rpc: {url: "https://…"}}` asks by an RPC of your own.
+Every fact with its source: `examples/environments/NAME.yaml`. What is not public is written so, and asked for by `cortops validate`.
+
+| Name | What it is | Chain | Runtime contract | RPC | As of |
+|---|---|---|---|---|---|
+"""
+
+
 def page() -> str:
     """The page as Markdown."""
-    return _TOP + "".join(f"\n## {title}\n" + "".join(_table(model) for model in models) for title, models in _SECTIONS)
+    sections = "".join(f"\n## {title}\n" + "".join(_table(model) for model in models) for title, models in _SECTIONS)
+    return _TOP + sections + _NETWORKS + "".join(_network_row(record) for record in known_networks().values())
+
+
+def _network_row(record: NetworkRecord) -> str:
+    chain = f"{record.chain.text}, id {record.chain_id.text}, gas {record.gas_token.text}"
+    return f"| `{record.network}` | {record.about} | {chain} | {record.contracts['runtime'].text} | {record.rpc.text} | {record.as_of} |\n"
 
 
 def _table(model: type[BaseModel]) -> str:
-    fields = sorted(model.model_fields.items(), key=lambda item: item[0] != "role")
+    fields = sorted(model.model_fields.items(), key=lambda item: item[0] not in ("program", "role"))
     rows = "".join(_row(model, name, info) for name, info in fields)
     role = next((role for role, kind in NODE_ROLES.items() if kind is model), "")
-    heading = f"role {role}" if role else model.__name__
+    heading = f"role {role}" if role else "program cortensord" if model is CortensordNode else model.__name__
     return f"\n### {heading}\n\n{(model.__doc__ or '').strip()}\n\n| Key | Value | Default | Means |\n|---|---|---|---|\n{rows}"
 
 

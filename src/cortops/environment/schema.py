@@ -6,26 +6,33 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from cortops.environment.cortensord import CortensordNode
 from cortops.environment.load import REQUIRED
 from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Pool, Route
-from cortops.environment.release import Release
+from cortops.environment.networks import known_networks
+from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release
+from cortops.environment.section import Secret
 
 NAME = r"[a-z0-9][a-z0-9-]{0,30}"
 RANGED_NAME = r"^(?=[a-z0-9\[])[a-z0-9-]*(\[[0-9]{1,6}-[0-9]{1,6}\][a-z0-9-]*)?$"
 NUMBER_OF_RANGE = r"^\{n(\+[0-9]{1,6})?\}$"
+TEXT_OF_RANGE = r"(\{n(\+[0-9]{1,6})?\}|\[[0-9]{1,6}-[0-9]{1,6}\])"
 
 _DEFAULTED = ("wallet", "api_key")  # filled in from the node's name before the model sees them
 
 
 def schema() -> dict[str, Any]:
     """The schema of the whole file (JSON Schema 2020-12)."""
-    models = [Host, Release, Network, *NODE_ROLES.values(), Pool, Gateway, Route, Monitor]
+    models = [Host, Release, ProgramRelease, Minimum, Network, *NODE_ROLES.values(), CortensordNode, Pool, Gateway, Route, Monitor]
     _, parts = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = parts["$defs"]
-    for model in NODE_ROLES.values():
-        node = definitions[model.__name__]
-        node["properties"] = {key: _or_number_of_range(value) for key, value in node["properties"].items()}
-        node["required"] = [key for key in node["required"] if key not in _DEFAULTED]
+    for model in (Host, *NODE_ROLES.values(), CortensordNode, Secret):  # what may stand in the body of a range
+        body = definitions[model.__name__]
+        body["properties"] = {key: _or_of_range(value) for key, value in body["properties"].items()}
+        body["required"] = [key for key in body.get("required", []) if key not in _DEFAULTED]
+    network = definitions["Network"]
+    network["anyOf"] = [{"required": network.pop("required")}, {"required": ["like"]}]
+    nodes = [{"$ref": f"#/$defs/{model.__name__}"} for model in (*NODE_ROLES.values(), CortensordNode)]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cortops environment file",
@@ -41,9 +48,12 @@ def schema() -> dict[str, Any]:
                 "description": "Whom to ask: default, by kind, by name.",
             },
             "hosts": _names(RANGED_NAME, {"$ref": "#/$defs/Host"}),
-            "releases": _names(f"^{NAME}$", {"$ref": "#/$defs/Release"}),
-            "network": {"$ref": "#/$defs/Network"},
-            "nodes": _names(RANGED_NAME, {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in NODE_ROLES.values()]}),
+            "releases": {
+                **_names(f"^(?!{MINIMUM}$){NAME}$", {"oneOf": [{"$ref": "#/$defs/Release"}, {"$ref": "#/$defs/ProgramRelease"}]}),
+                "properties": {MINIMUM: {"$ref": "#/$defs/Minimum"}},
+            },
+            "network": {"anyOf": [{"enum": list(known_networks())}, {"$ref": "#/$defs/Network"}]},
+            "nodes": _names(RANGED_NAME, {"oneOf": nodes}),
             "pools": _names(f"^{NAME}$", {"$ref": "#/$defs/Pool"}),
             "gateway": {"$ref": "#/$defs/Gateway"},
             "proxy": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Route"}},
@@ -57,10 +67,15 @@ def _names(pattern: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "patternProperties": {pattern: entry}}
 
 
-def _or_number_of_range(value: dict[str, Any]) -> dict[str, Any]:
-    """A whole number in the body of a range may be `{n}` or `{n+5100}`."""
-    if value.get("type") != "integer":
+def _or_of_range(value: dict[str, Any]) -> dict[str, Any]:
+    """In the body of a range a whole number may be `{n}` or `{n+5100}`, and a text with a pattern may hold that or a range of its own."""
+    kinds = value.get("anyOf", [value])
+    patterns = [_OF_RANGE[kind["type"]] for kind in kinds if kind.get("type") == "integer" or "pattern" in kind]
+    if not patterns:
         return value
     words: dict[str, Any] = {key: value[key] for key in ("description", "examples", "title", "default") if key in value}
-    number = {key: value[key] for key in value if key not in words}
-    return {**words, "anyOf": [number, {"type": "string", "pattern": NUMBER_OF_RANGE}]}
+    plain = [{key: kind[key] for key in kind if key not in words} for kind in kinds]
+    return {**words, "anyOf": [*plain, {"type": "string", "pattern": patterns[0]}]}
+
+
+_OF_RANGE = {"integer": NUMBER_OF_RANGE, "string": TEXT_OF_RANGE}

@@ -31,6 +31,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=1024, regex_engine="rust-regex")
 
 
+class Owned(Section):
+    """What somebody is asked about."""
+
+    owner: str = Field(default="", max_length=128, description="Who is asked when it is ill. Without it: see `owners`.")
+
+
 class Secret(Section):
     """A reference to a secret; its value never stands in the file."""
 

@@ -91,6 +91,22 @@ async def converse(pipes: Pipes, opening: bytes, data: AsyncIterable[bytes], lin
         feeder.cancel()
 
 
+async def talk(pipes: Pipes, opening: bytes, data: AsyncIterable[bytes], lines: asyncio.Queue[Line | None], deadline_s: float) -> str:
+    """Converse to the end, then put None; the text says why the outcome is unknown, if it is. Raises whatever `data` raises."""
+    try:
+        await converse(pipes, opening, data, lines, deadline_s)
+    except TimeoutError:
+        return f"it did not end itself at its deadline of {deadline_s:g} s"
+    except ExceptionGroup as group:
+        if isinstance(group.exceptions[0], TooManyLines):
+            return f"it wrote more than {LINES_MAX} lines"
+        raise group.exceptions[0] from None
+    finally:
+        if not asyncio.current_task().cancelling():  # type: ignore[union-attr]  # inside a coroutine there is a task
+            await lines.put(None)
+    return ""
+
+
 def _counted(lines: asyncio.Queue[Line | None]) -> Put:
     left = LINES_MAX
 

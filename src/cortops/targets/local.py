@@ -10,7 +10,7 @@ from asyncio.subprocess import PIPE, SubprocessStreamProtocol
 from collections.abc import AsyncGenerator, AsyncIterable
 
 from cortops.targets.bootstrap import BOOTSTRAP, opening
-from cortops.targets.conversation import LINES_MAX, LINES_WAITING_MAX, Pipes, TooManyLines, converse
+from cortops.targets.conversation import LINES_WAITING_MAX, Pipes, talk
 from cortops.targets.target import Ending, Exited, Line, Lost, TimedOut
 
 # What a login over SSH would have; the caller's other variables may hold secrets and must not reach services.
@@ -35,17 +35,19 @@ class LocalTarget:
             yield Lost(f"sh cannot be started here: {error}")
             return
         lines: asyncio.Queue[Line | None] = asyncio.Queue(LINES_WAITING_MAX)
-        talk = asyncio.create_task(_talk(protocol, opening(program, deadline_s), data, lines, deadline_s))
+        assert protocol.stdin is not None and protocol.stdout is not None and protocol.stderr is not None
+        pipes = Pipes(stdin=protocol.stdin, stdout=protocol.stdout, stderr=protocol.stderr, exited=protocol.exited)
+        talking = asyncio.create_task(talk(pipes, opening(program, deadline_s), data, lines, deadline_s))
         lost = ""
         try:
             while (line := await lines.get()) is not None:
                 yield line
-            lost = await talk
+            lost = await talking
         finally:
             if transport.get_returncode() is None:
                 _end_group(transport.get_pid())
-            talk.cancel()
-            await asyncio.wait([talk])
+            talking.cancel()
+            await asyncio.wait([talking])
             await protocol.exited.wait()
             transport.close()
         yield _ending(transport.get_returncode(), lost, loop.time() - started, deadline_s)
@@ -61,26 +63,6 @@ class _Watched(SubprocessStreamProtocol):
     def process_exited(self) -> None:
         super().process_exited()
         self.exited.set()
-
-
-async def _talk(
-    protocol: _Watched, opening: bytes, data: AsyncIterable[bytes], lines: asyncio.Queue[Line | None], deadline_s: float
-) -> str:
-    """Converse to the end, then put None; the text says why the outcome is unknown, if it is."""
-    assert protocol.stdin is not None and protocol.stdout is not None and protocol.stderr is not None
-    pipes = Pipes(stdin=protocol.stdin, stdout=protocol.stdout, stderr=protocol.stderr, exited=protocol.exited)
-    try:
-        await converse(pipes, opening, data, lines, deadline_s)
-    except TimeoutError:
-        return f"it did not end itself at its deadline of {deadline_s:g} s"
-    except ExceptionGroup as group:
-        if isinstance(group.exceptions[0], TooManyLines):
-            return f"it wrote more than {LINES_MAX} lines"
-        raise group.exceptions[0] from None
-    finally:
-        if not asyncio.current_task().cancelling():  # type: ignore[union-attr]  # inside a coroutine there is a task
-            await lines.put(None)
-    return ""
 
 
 def _ending(status: int | None, lost: str, elapsed_s: float, deadline_s: float) -> Ending:

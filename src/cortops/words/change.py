@@ -39,19 +39,21 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged:
-    """A resource that needs no change, and why."""
+    """A resource that needs no change, and why. differs: it is not as declared, and no apply may change it (a node not adopted)."""
 
     target: str
     resource: str
     reason: str
+    differs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownPlace:
-    """A place that could not be looked at."""
+    """A place that could not be looked at; or, with `resource`, one thing there that is gone and that no apply may make."""
 
     target: str
     why: str
+    resource: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ class Plan:
     changes: tuple[Change, ...]
     unchanged: tuple[Unchanged, ...]
     unknown: tuple[UnknownPlace, ...]
+
+    @property
+    def differing(self) -> tuple[Unchanged, ...]:
+        """What is not as declared, and stays so: nodes that are not adopted."""
+        return tuple(item for item in self.unchanged if item.differs)
 
     @property
     def irreversible(self) -> tuple[Change, ...]:

@@ -9,6 +9,8 @@ CortopsError                    exit 1
 │   ├── LockHeld
 │   ├── PlanChanged
 │   ├── PermissionMissing
+│   ├── NoSafeMoment
+│   ├── Stopped
 │   └── SecretMissing
 ├── ArtifactUnavailable         exit 1
 │   └── ArtifactDamaged
@@ -91,6 +93,18 @@ class PermissionMissing(Refused):
     """Give this user the right named above, or choose a folder of your own with CORTOPS_DATA."""
 
     code = "permission_missing"
+
+
+class NoSafeMoment(Refused):
+    """Nothing was changed; run the same command again when the node has finished its work."""
+
+    code = "no_safe_moment"
+
+
+class Stopped(Refused):
+    """Nothing was changed; run the same command again to go on."""
+
+    code = "stopped"
 
 
 class SecretMissing(Refused):

@@ -157,4 +157,61 @@ class Funded(_Resource):
         return f"funded:{self.name}"
 
 
-Resource = Directory | File | Blob | Service | Contract | ContractState | Funded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cortensord(_Resource):
+    """A cortensord node that its operator installed, as declared: looked at, never made, changed or deleted before it is adopted.
+
+    shape: how it was installed. runs: the role as on its command line. unit: its unit or container. log: a path, or `docker:CONTAINER`.
+    address: in lower case. Of these, what is empty is not declared.
+    """
+
+    name: str
+    shape: str
+    runs: str
+    unit: str
+    env_file: str
+    log: str
+    binary: str
+    address: str
+
+    @property
+    def id(self) -> str:
+        return f"cortensord:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeProgram(_Resource):
+    """The program that an adopted cortensord node runs, of the operator's own unit, container or start line.
+
+    shape, unit, env_file, log, binary, runs, address: as declared. binary: the operator's own file, which is never written, but for the one
+    inside a container. program: sha256 that must run; release: its name. blob: where that program lies on the host, by its content.
+    saved: the folder of copies of unit text and env file. unit_sha256, env_sha256: as the newest generation has them, empty where none has;
+    whole: they are compared too, and put back from the copies.
+    stop_timeout_s: after the unit's own stop signal it is killed. start_timeout_s: until it must run. settle_s: as long it must stay.
+    """
+
+    name: str
+    shape: str
+    unit: str
+    env_file: str
+    log: str
+    binary: str
+    runs: str
+    address: str
+    program: str
+    release: str
+    blob: str
+    saved: str
+    unit_sha256: str = ""
+    env_sha256: str = ""
+    whole: bool = False
+    stop_timeout_s: int = 100
+    start_timeout_s: int = 20
+    settle_s: int = 3
+
+    @property
+    def id(self) -> str:
+        return f"node-program:{self.name}"
+
+
+Resource = Directory | File | Blob | Service | Contract | ContractState | Funded | Cortensord | NodeProgram

@@ -10,17 +10,19 @@ from cortops.deploy.kinds.blob import BlobKind
 from cortops.deploy.kinds.directory import DirectoryKind
 from cortops.deploy.kinds.file import FileKind
 from cortops.deploy.kinds.kind import Kind
+from cortops.deploy.kinds.node_program import NodeProgramKind
 from cortops.deploy.kinds.service import ServiceKind
 from cortops.deploy.observed import Desired
 from cortops.targets.supervision import Supervisor
 from cortops.words.errors import BadInput
-from cortops.words.resource import Blob, Content, Directory, File, Resource, Service
+from cortops.words.resource import Blob, Content, Directory, File, NodeProgram, Resource, Service
 
 KINDS: tuple[tuple[type, Kind[Any]], ...] = (
     (Directory, DirectoryKind()),
     (File, FileKind()),
     (Blob, BlobKind()),
     (Service, ServiceKind()),
+    (NodeProgram, NodeProgramKind()),
 )
 
 

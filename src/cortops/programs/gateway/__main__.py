@@ -27,11 +27,10 @@ from cortops.protocol.gateway import GatewayConfig
 from cortops.protocol.http import HttpClient
 from cortops.protocol.keys import open_keys
 from cortops.words.clock import Clock, SystemClock
-from cortops.words.errors import PortTaken, StoreUnavailable
+from cortops.words.errors import PortTaken
 
 STOP_GRACE_S = 6.0  # of the 9 s that process.start allows
 IDLE_MEMBERS_MAX = 256
-MAKE_TRIES_MAX, MAKE_AGAIN_S = 5, 0.1
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -56,22 +55,10 @@ async def serve(config: GatewayConfig, log: Log) -> None:
     """
     clock = SystemClock()
     if not Path(config.store.usage_db).exists():
-        await make_keys(Path(config.store.keys_db), clock)
+        open_keys(Path(config.store.keys_db)).close()
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
     await run(config, log, clock)
-
-
-async def make_keys(path: Path, clock: Clock) -> None:
-    """An empty key store, if there is none. SQLite refuses one of two processes that make the same store at once: try again."""
-    for left in reversed(range(MAKE_TRIES_MAX)):
-        try:
-            open_keys(path).close()
-            return
-        except StoreUnavailable:
-            if not left:
-                raise
-            await clock.sleep(MAKE_AGAIN_S)
 
 
 async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio.Future[int] | None = None) -> None:

@@ -11,6 +11,8 @@ from cortops.environment.declared import Environment
 from cortops.environment.model import DEPLOY
 from cortops.surfaces.site import Site
 
+_NOBODY = "0x" + "0" * 40
+
 # Name in the environment file -> artifact.
 ARTIFACTS = {name.replace("_", "-"): name for name in NAMES}
 
@@ -34,8 +36,8 @@ def init_code(env: Environment, site: Site, name: str) -> str:
 
 
 def contract_addresses(env: Environment, site: Site) -> Addresses:
-    """All addresses, whether the contracts exist yet or not."""
-    places = {
+    """All addresses, whether the contracts exist yet or not; zero for a module that only a runtime of others knows, and nobody calls."""
+    places = dict.fromkeys(ARTIFACTS.values(), _NOBODY) | {
         ARTIFACTS[name]: create2.address(init_code(env, site, name), salt(env)) if place == DEPLOY else place
         for name, place in env.network.contracts.places().items()
     }

@@ -27,12 +27,12 @@ _GETTERS = {artifact.replace("_", "-"): f"get{module}Address()" for module, arti
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     url = rpc_url(env)
-    addresses = contract_addresses(env, site)
     yield Rpc(id=CHAIN_ID, url=url, method="eth_chainId", timeout_s=3)
     yield Rpc(id=HEAD, url=url, method="eth_getBlockByNumber", params=("latest", False), timeout_s=3)
-    for name, artifact in ARTIFACTS.items():
-        yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(getattr(addresses, artifact), "latest"), timeout_s=3)
-    for name, getter in _GETTERS.items():
+    addresses = contract_addresses(env, site)
+    for name in env.network.contracts.places():
+        yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(getattr(addresses, ARTIFACTS[name]), "latest"), timeout_s=3)
+    for name, getter in _GETTERS.items() if env.takes_part else ():
         call = {"to": addresses.runtime, "data": static_call(load("runtime"), getter)}
         yield Rpc(id=f"link:{name}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
     for sid in env.network.sessions:
@@ -45,11 +45,11 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
     owner = env.owner_of(rpc)
     yield Check(entity=rpc, name="chain id", asks=(CHAIN_ID,), judge=_chain_id(env.network.chain_id), owner=owner, runbook="dashboard")
     yield Check(entity=rpc, name="head age", asks=(HEAD,), judge=_head_age(), owner=owner)
-    for name, artifact in ARTIFACTS.items():
-        asked, code = f"code:{name}", load(artifact).runtime_code
+    for name in env.network.contracts.places():
+        asked, code = f"code:{name}", load(ARTIFACTS[name]).runtime_code if env.takes_part else ""
         yield Check(entity=Entity("contract", name), name="code", asks=(asked,), judge=_code(asked, code), owner=owner, runbook="contracts")
     addresses = contract_addresses(env, site)
-    for name in _GETTERS:
+    for name in _GETTERS if env.takes_part else ():
         asked, judge = f"link:{name}", _linked(f"link:{name}", getattr(addresses, ARTIFACTS[name]))
         yield Check(entity=Entity("contract", name), name="linked", asks=(asked,), judge=judge, owner=owner, runbook="contracts")
     for sid in env.network.sessions:
@@ -86,6 +86,8 @@ def _head_age() -> Judge:
 
 
 def _code(asked: str, runtime_code: str) -> Judge:
+    """Is there the code expected? Of contracts of others (`runtime_code` empty): is there any?"""
+
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
         answer = answered_by_chain(replies, asked)
         if isinstance(answer, Verdict):
@@ -93,6 +95,8 @@ def _code(asked: str, runtime_code: str) -> Judge:
         found = answer.text.strip('"')
         if found == runtime_code:
             return ok("code on chain is the artifact's")
+        if not runtime_code and answer.status == 0 and found not in ("", "0x"):
+            return ok(f"there is code at its address ({len(found) // 2 - 1:,} bytes)")
         return bad("no code at its address" if found == "0x" else "code on chain differs from the artifact")
 
     return judge

@@ -25,7 +25,9 @@ _MODULE_OF = {artifact: module for module, artifact in MODULES.items()}
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
-    """Everything on chain, each with what it needs; the chain's own service comes first where it is ours."""
+    """Everything on chain, each with what it needs; the chain's own service comes first where it is ours. Nothing where we only look."""
+    if not env.takes_part:
+        return
     addresses = contract_addresses(env, site)
     chain_needs = _chain_service(env)
     deployer = env.network.deployer.secret

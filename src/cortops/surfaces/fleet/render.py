@@ -1,19 +1,20 @@
-"""What every host holds: its folders, and the releases that its nodes run."""
+"""What every host holds: the folders and releases of our programs; and the nodes that were there before us, as declared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cortops.environment.cortensord import CortensordNode
 from cortops.environment.declared import Environment
 from cortops.environment.model import ChainNode, EngineNode, ValidatorNode
 from cortops.surfaces.site import HostSite, Site, cite
 from cortops.words.entity import Entity
-from cortops.words.resource import Blob, Resource
+from cortops.words.resource import Blob, Cortensord, Resource
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
-    """Folders and blobs of every host."""
-    for name in env.hosts:
+    """Folders and blobs of every host that runs our programs, and every installed node that is not adopted (those: see adopted)."""
+    for name in env.own_hosts:
         host = site.hosts[name]
         because = cite(env, "hosts", name)
         yield host.folder(host.root, because, mode=0o700, keep=True)
@@ -24,6 +25,23 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         yield host.folder(f"{host.root}/data", because, keep=True)
     blobs = {blob.key: blob for blob in _blobs(env, site)}
     yield from blobs.values()
+    yield from (_installed(env, name, node) for name, node in env.installed.items() if node.release is None)
+
+
+def _installed(env: Environment, name: str, node: CortensordNode) -> Cortensord:
+    return Cortensord(
+        place=node.host,
+        entity=Entity(node.role, name),
+        because=cite(env, "nodes", name),
+        name=name,
+        shape=node.shape,
+        runs=node.runs,
+        unit=node.unit,
+        env_file=node.env_file,
+        log=node.log,
+        binary=node.binary,
+        address=(node.address or "").lower(),
+    )
 
 
 def _blobs(env: Environment, site: Site) -> Iterator[Blob]:

@@ -45,9 +45,9 @@ class Machine:
     def processes(self) -> list[int]:
         """Every process of the host, systemd-nspawn's own included; the keeper is none of them."""
         found: list[int] = []
-        for group in sorted((self.groups[0] / "machine").rglob("cgroup.procs")):
+        for folder, _, _ in sorted(os.walk(self.groups[0] / "machine")):  # which goes on when a group ends meanwhile; rglob does not
             try:
-                found += [int(pid) for pid in group.read_text().split()]
+                found += [int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()]
             except (FileNotFoundError, OSError):  # a group that ended meanwhile
                 continue
         return found

@@ -1,0 +1,233 @@
+"""An upgrade wired: what is looked at before, then the machine with its hands and eyes, under a lock on every host that it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cortops.cli.common import new_apply_id
+from cortops.cli.compose import Here
+from cortops.cli.output import Progress
+from cortops.cli.release_file import ReleaseFile
+from cortops.cli.upgrade_told import Lines
+from cortops.contracts.rpc import RpcClient
+from cortops.deploy.binaries import bring
+from cortops.deploy.host_state import HostState
+from cortops.deploy.lock import Lock, this_process
+from cortops.deploy.node_programs import Program
+from cortops.deploy.one_key import one_key
+from cortops.deploy.safe_moment import Moment
+from cortops.deploy.waves.eyes import FleetEyes, Registered
+from cortops.deploy.waves.hands import Around, HostHands, runs
+from cortops.deploy.waves.history import HostHistory, NodeNow, candidate
+from cortops.deploy.waves.machine import Upgrade
+from cortops.deploy.waves.plan import Candidate, UpgradePlan, Wishes, plan_upgrade
+from cortops.deploy.waves.read import histories
+from cortops.deploy.waves.run import Stopping, run
+from cortops.environment.declared import Environment
+from cortops.environment.model import DEPLOY
+from cortops.probes.chain_tail import ChainTail
+from cortops.probes.nodes import RPC_BODY_MAX_MIB, RPC_TIMEOUT_S, Observed, observe
+from cortops.probes.registration import registered, registries
+from cortops.surfaces.chain.addresses import rpc_url
+from cortops.surfaces.nodes.assemble import page_of
+from cortops.words.clock import Clock
+from cortops.words.errors import BadInput, Refused
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What was seen before an upgrade. notes: what people should know besides the plan."""
+
+    program: Program
+    observed: Observed
+    histories: Mapping[str, HostHistory]
+    plan: UpgradePlan
+    notes: tuple[str, ...]
+
+
+async def look(env: Environment, place: Here, release: str, wishes: Wishes, accept: Sequence[str]) -> Scene:
+    """Look at all nodes, their hosts' records and the chain, and plan; nothing is changed."""
+    deployment = place.deployment
+    build = env.programs[release]
+    program = Program(sha256=build.sha256, release=release, size=build.size)
+    progress = Progress(sys.stderr)
+    seen, records = await asyncio.gather(
+        observe(env, deployment.ask, place.http, deployment.clock, since_s=DAY_S, report=progress.now),
+        histories(deployment.states, program.sha256),
+    )
+    progress.say()
+    found = _candidates(env, seen, records, program, deployment.clock, accept)
+    plan = plan_upgrade(env.name, release, program.sha256, found, wishes)
+    return Scene(program=program, observed=seen, histories=records, plan=plan, notes=_notes(seen, plan))
+
+
+def _candidates(
+    env: Environment, seen: Observed, records: Mapping[str, HostHistory], program: Program, clock: Clock, accept: Sequence[str]
+) -> list[Candidate]:
+    page = page_of(env, seen.chain, seen.hosts, seen.found, at=seen.at, since_s=DAY_S, released={})
+    rows, over_s = {row.node: row for row in page.rows}, page.window.now - page.window.begins_at
+    found: list[Candidate] = []
+    for name, node in env.installed.items():
+        if node.release is None:
+            continue
+        here = seen.found.get(name)
+        now = NodeNow(
+            program=here.running_sha256 if here is not None else "",
+            running=here.running if here is not None else None,
+            selected=rows[name].selected,
+            over_s=over_s,
+            earning=rows[name].earning.earning,
+        )
+        record = records.get(node.host, HostHistory(host=node.host, silent="it was not asked"))
+        found.append(candidate(name, node, now, record, program.sha256, at=clock.now()))
+    return [_accepted(one) if one.node in accept else one for one in found]
+
+
+def _accepted(one: Candidate) -> Candidate:
+    if one.standing != "due":
+        raise BadInput(f"{one.node} waits for no gate, so there is nothing to accept", next="cortops generations")
+    return replace(one, standing="new")
+
+
+def _notes(seen: Observed, plan: UpgradePlan) -> tuple[str, ...]:
+    notes = [f"the chain cannot be read: {seen.chain.silence}; no gate would ever pass"] if _is_blind(seen) else []
+    idle = [step.node for step in plan.steps if step.earned is False]
+    notes += [f"{len(idle)} of them did not earn before, and go last: {', '.join(idle[:6])}. See: cortops nodes"] if idle else []
+    return tuple(notes)
+
+
+def _is_blind(seen: Observed) -> bool:
+    return seen.chain.logs is None or seen.chain.times is None
+
+
+async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[str]) -> tuple[Upgrade, float]:
+    """Do it. Returns how it ended and how long it took, in seconds.
+
+    Raises Refused where nobody could see whether a node earns, LockHeld while somebody else upgrades, and what bringing the program raises.
+    """
+    deployment, plan = place.deployment, scene.plan
+    clock = deployment.clock
+    if _is_blind(scene.observed) and any(step.selectable and not step.bad for step in plan.steps):
+        raise Refused(f"nobody could see whether a node earns: {scene.observed.chain.silence}", next="cortops nodes")
+    lines = Lines(Progress(sys.stderr), clock, {step.node: step.host for step in plan.steps})
+    file = ReleaseFile(Path(env.file))
+    file.demand_writable()
+    gc.enable()  # this may take hours
+    async with AsyncExitStack() as stack:
+        owner = this_process()
+        for host in sorted({*plan.hosts, *(env.installed[name].host for name in accept)}):
+            held = await stack.enter_async_context(_upgrade_lock(deployment.states[host], clock).held(owner, new_apply_id()))
+            if held.taken_over:
+                lines.all(f"{host}: {held.taken_over}")
+        if any(not step.bad and step.due_since is None for step in plan.steps):
+            beside = Path(env.file).resolve().parent
+            build = env.programs[scene.program.release]
+            await bring(scene.program.release, build, deployment.cache, lines.step, clock, beside=beside, http=place.http)
+        stopping = Stopping()
+        eyes = await eyes_on(env, place, scene.observed, [step.node for step in plan.steps], scene.program.sha256)
+        for step in plan.steps:
+            if step.due_since is not None:
+                eyes.mark(step.node, step.due_since)
+        around = around_of(env, place, eyes.moment, file, lines, stopping, mark=eyes.mark)
+        hands = HostHands(around, scene.program)
+        for name in accept:
+            await hands.accept(env.installed[name].host, name)
+        with signals(stopping, lines):
+            done = await run(plan, hands, eyes, clock, stopping, lines.told)
+    return done, lines.took_s
+
+
+def _upgrade_lock(state: HostState, clock: Clock) -> Lock:
+    """One upgrade at a time on a host; each of its applies takes the host's own lock besides, for as long as it lasts."""
+    return Lock(state.target, f"{state.root}/run/upgrade", clock)
+
+
+def around_of(
+    env: Environment,
+    place: Here,
+    moment: Callable[[str], Awaitable[Moment]],
+    file: ReleaseFile,
+    lines: Lines,
+    stopping: Stopping,
+    *,
+    mark: Callable[[str], None] = lambda node: None,
+) -> Around:
+    """What every change of a node needs, wired."""
+    deployment = place.deployment
+    return Around(
+        states=deployment.states,
+        moment=moment,
+        guard=one_key(deployment.ask, list(dict.fromkeys(node.host for node in env.installed.values()))),
+        declare=file.declare,
+        mark=mark,
+        say=lines.node,
+        report=lines.step,
+        owner=this_process(),
+        new_apply_id=new_apply_id,
+        tool_version=deployment.tool_version,
+        clock=deployment.clock,
+        stopping=stopping,
+    )
+
+
+async def eyes_on(env: Environment, place: Here, seen: Observed, names: Sequence[str], program: str) -> FleetEyes:
+    """Eyes on these nodes. program: sha256 of what they are changed to."""
+    deployment, chain = place.deployment, seen.chain
+    urls = dict.fromkeys([rpc_url(env), *env.network.references])
+    clients = [RpcClient(url, place.http, timeout_s=RPC_TIMEOUT_S, body_max_mib=RPC_BODY_MAX_MIB) for url in urls]
+    nodes = {name: env.installed[name] for name in names}
+    tail = None
+    if chain.logs is not None and chain.times is not None:
+        tail = ChainTail(clients, chain.places, chain.times, deployment.clock, logs=chain.logs, upto=chain.times.known[-1][0])
+
+    async def does_run(name: str) -> bool | None:
+        return await runs(deployment.states[nodes[name].host], name, program)
+
+    return FleetEyes(
+        nodes,
+        {name: (node.address or (seen.found[name].address if name in seen.found else "")).lower() for name, node in nodes.items()},
+        ask=deployment.ask,
+        tail=tail,
+        runs=does_run,
+        registered=await _registered(env, clients[0]),
+        clock=deployment.clock,
+    )
+
+
+async def _registered(env: Environment, client: RpcClient) -> Registered:
+    contracts = env.network.contracts
+    known = (contracts.node_registry,) if contracts.node_registry not in (None, DEPLOY) else ()
+    asked = known or (await registries(client, contracts.runtime) if contracts.runtime != DEPLOY else ())
+
+    async def ask(addresses: Sequence[str]) -> Mapping[str, bool]:
+        return await registered(client, [place for place in asked if place], addresses)
+
+    return ask
+
+
+@contextmanager
+def signals(stopping: Stopping, lines: Lines) -> Iterator[None]:
+    """Ctrl-C, a closed terminal and a polite kill ask for an end; asked twice, at once."""
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        again = stopping.soon.is_set()
+        stopping.ask()
+        lines.all("leaving at once: what is under way stays as it is" if again else "stops after the current node; once more: at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,1 @@
+"""States and graph -> cause -> alert; and whom an alert reaches."""
