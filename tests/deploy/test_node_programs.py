@@ -110,6 +110,9 @@ def test_the_file_says_what_adopted_nodes_run_and_nothing_of_others() -> None:
     assert nodes(found)["m8"] == M8
     assert strangers(RECORD, (april, stranger)) == ("m9",)
     assert declared(RECORD, ()) == (*FOLDERS, M7, M8)
+    nothing = replace(RECORD, latest=None, first=None)
+    assert declared(nothing, (*FOLDERS, blob, april)) == (), "where nothing was adopted nothing is planned"
+    assert strangers(nothing, (april,)) == ("m7",)
 
 
 def test_other_programs_may_share_one_file_on_the_host() -> None:

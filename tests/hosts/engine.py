@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from cortops.targets.ssh import SshTarget
 from cortops.targets.ssh_address import SshAddress
 from cortops.targets.ssh_connection import SshDialer, SshSettings
 from cortops.targets.ssh_hostkeys import HostKeys
-from cortops.targets.target import Ending, Line, Target
+from cortops.targets.target import Ending, Line, Lost, Target, TimedOut
 from cortops.testing.cortensord import sha256
 from cortops.testing.hosts import Fleet
 from cortops.words.clock import SystemClock
@@ -74,7 +75,7 @@ class Engine:
             lambda state: apply_host(
                 state,
                 lambda record: self._quick(want(record)),
-                apply_id="a1",
+                apply_id=secrets.token_hex(4),
                 owner=this_process(),
                 tool_version="1",
                 report=lambda event: None,
@@ -172,9 +173,13 @@ docker() { case $1 in inspect | logs) ;; *) killing_point ;; esac; command docke
 JOURNAL, EVERY = "date", "date mkdir mv cp rm rmdir sync chmod chown timeout runuser"
 
 
+class Died(KeyboardInterrupt):
+    """We are gone too: nothing of ours writes an end into the journal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dying:
-    """A target on which an apply dies at its point number `at` (0: never; only counted)."""
+    """A target on which an apply dies at its point number `at` (0: never; only counted), and whoever drives it with it."""
 
     target: Target
     at: int
@@ -188,4 +193,6 @@ class Dying:
         before = _POINTS % {"count": COUNT, "at": self.at, "names": self.names} if APPLY in program else ""
         async with aclosing(self.target.run(before + program, data, deadline_s)) as items:
             async for item in items:
+                if before and isinstance(item, Lost | TimedOut):
+                    raise Died
                 yield item

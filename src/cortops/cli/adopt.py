@@ -46,6 +46,7 @@ class Planned:
 
     @property
     def digest(self) -> str:
+        """What `adopt --plan` must find again: of every host's plan."""
         text = "\n".join(f"{host} {look.plan.digest}" for host, look in sorted(self.looks.items()))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -219,7 +220,7 @@ def as_text(env: Environment, result: Planned | Done) -> str:
         lines.append(f"{one.host}  {len(nodes)} nodes adopted, generation {one.generation}: {joined([node.name for node in nodes], 8)}")
         lines += [f"  {note}" for note in one.notes]
     lines += _left(about, result.failures)
-    added = f" and {len(result.releases)} releases ({joined(result.releases)})" if result.releases else ""
+    added = f" and the new releases {joined(result.releases)}" if result.releases else ""
     if result.applied:
         lines.append(f"{env.file} has the release of each{added}. Nothing was restarted.    next: cortops plan {env.file}")
     return "\n".join(lines)

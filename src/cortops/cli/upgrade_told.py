@@ -47,6 +47,8 @@ def apart(plan: UpgradePlan) -> dict[str, list[str]]:
 def _was(step: Step) -> str:
     if step.bad:
         return "is taken back"
+    if step.half:
+        return "runs it already"
     return "its gate is due" if step.due_since is not None else f"runs {step.was[:SHA_CHARS] or 'nothing'}"
 
 
@@ -113,6 +115,7 @@ def _step_json(step: Step) -> dict[str, object]:
         "selected_every_s": step.every_s,
         "commits": step.asks.commits,
         "deadline_s": step.asks.deadline_s,
+        "half": step.half,
         "due": step.due_since is not None,
         "bad": step.bad,
     }

@@ -309,18 +309,14 @@ def changed_by_hand(seen: HostLook) -> tuple[NodeProgram, ...]:
 
 
 def _is_recorded(seen: HostLook) -> bool:
-    """Whether the newest generation holds what is wanted; not so after an apply that was killed before it wrote one."""
-    latest = seen.record.latest
-    if latest is None:
-        return False
-    kept = {item.resource.key: _told(item.resource) for item in latest.resources}
-    return kept == {item.resource.key: _told(item.resource) for item in seen.desired}
+    """Whether the newest generation has the nodes as wanted; not so after an apply that was killed before it wrote one."""
+    wanted = {item.resource.name: item.resource for item in seen.desired if isinstance(item.resource, NodeProgram)}
+    known = programs(seen.record.latest)
+    return known.keys() == wanted.keys() and all(_told(known[name]) == _told(node) for name, node in wanted.items())
 
 
-def _told(resource: Resource) -> object:
-    if isinstance(resource, NodeProgram):
-        return (resource.program, resource.unit_sha256, resource.env_sha256)
-    return type(resource).__name__
+def _told(node: NodeProgram) -> tuple[str, ...]:
+    return (node.program, node.unit_sha256, node.env_sha256)
 
 
 def _as_made(item: Desired, observed: Observed) -> Desired:

@@ -93,7 +93,8 @@ def declared(record: HostRecord, wanted: Sequence[Resource]) -> tuple[Resource, 
         if isinstance(resource, NodeProgram) and resource.name in recorded:
             known = recorded[resource.name]
             nodes[resource.name] = replace(resource, unit_sha256=known.unit_sha256, env_sha256=known.env_sha256)
-    return _together(record, nodes.values(), [item for item in wanted if isinstance(item, Blob)])
+    used = {node.blob for node in nodes.values()}
+    return _together(record, nodes.values(), [item for item in wanted if isinstance(item, Blob) and item.path in used])
 
 
 def strangers(record: HostRecord, wanted: Sequence[Resource]) -> tuple[str, ...]:

@@ -82,6 +82,13 @@ def test_a_gate_that_is_due_comes_before_anything_new() -> None:
     assert (first.was, first.due_since, first.asks.commits) == (OLD, 5.0, 2)
 
 
+def test_one_that_runs_it_already_and_was_not_recorded_is_finished_first_too() -> None:
+    nodes = twelve()
+    nodes[6] = replace(nodes[6], program=NEW, standing="half", before=OLD)
+    first = made(nodes, hosts=("h3",)).waves[0]
+    assert [(step.node, step.half, step.was, step.due_since) for step in first] == [("h2-m3", True, OLD, None)]
+
+
 def test_what_is_to_be_taken_back_is_all_that_is_done() -> None:
     nodes = twelve()
     nodes[0] = replace(nodes[0], program=NEW, standing="bad", before=OLD, why="it died")

@@ -1,5 +1,5 @@
 # The program of a node that was there before us, in its own unit, start line or container. It runs after shell.py's prelude.
-# np_at says of which node all np_ functions speak. Decision 0008 says why a drop-in, a start line and a file in the container.
+# np_at says of which node all np_ functions speak. Decision 0009 says why a drop-in, a start line and a file in the container.
 np_dropin=50-cortops.conf np_programs_max=40 np_known= np_loaded=
 np_at() { # SHAPE UNIT ENV_FILE RUNS BINARY BLOB SAVED HASHED
   np_shape=$1 np_unit=$2 np_env=$3 np_runs=$4 np_binary=$5 np_blob=$6 np_saved=$7 np_hashed=$8 np_bad=

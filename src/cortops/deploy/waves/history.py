@@ -99,7 +99,7 @@ def candidate(name: str, node: CortensordNode, now: NodeNow, host: HostHistory, 
         selectable=node.role == MINER,
         earning=now.earning,
         why=why,
-        before=ran.program if ran is not None else "",
+        before=recorded.program if standing == "half" and recorded is not None else ran.program if ran is not None else "",
         changed_at=since.at if since is not None else None,
         changed_for_s=max(0.0, at - since.at) if since is not None else 0.0,
     )
@@ -111,7 +111,9 @@ def _standing(name: str, now: NodeNow, host: HostHistory, recorded: NodeProgram 
     if recorded is None:
         return "apart", "it is not adopted"
     if recorded.program != program:
-        if now.running and now.program not in ("", recorded.program, program):  # the new one: an apply was cut off before it was recorded
+        if now.running and now.program == program:
+            return "half", ""
+        if now.running and now.program not in ("", recorded.program):
             return "apart", f"it runs {now.program[:6]}, which is not what was recorded ({recorded.program[:6]})"
         return "old", ""
     judged = host.judgement(name, program)

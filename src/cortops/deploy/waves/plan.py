@@ -14,7 +14,8 @@ from cortops.words.errors import BadInput, UnknownName
 GROWTH = 2  # a wave has so many times the nodes of the one before
 SWITCH_S = 20.0  # a switch with its looks, for what is said beforehand
 
-Standing = Literal["old", "due", "bad", "new", "apart"]
+LEFT = ("half", "due", "bad")  # by an earlier run
+Standing = Literal["old", "half", "due", "bad", "new", "apart"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,9 @@ class Candidate:
     """An adopted node before the upgrade.
 
     program: sha256 of what it runs, "" where nobody could see. before: what it ran before the new one, where it runs that.
-    standing: `old` it runs another program; `due` the new one, and its gate has not been passed since changed_at; `bad` the new one, it
-    was judged bad (`why`) and not taken back; `new` it passed its gate; `apart` it cannot be changed now, and `why`.
+    standing: `old` it runs another program; `half` the new one, and its host has not recorded that, for the apply was cut off; `due` the
+    new one, and its gate has not been passed since changed_at; `bad` the new one, it was judged bad (`why`) and not taken back; `new` it
+    passed its gate; `apart` it cannot be changed now, and `why`.
     selectable: it gets work from the chain. earning: whether it earned before; None = not known. changed_for_s: since changed_at.
     """
 
@@ -43,8 +45,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node's turn. was: sha256 of what it ran before. due_since: it was changed then, and only its gate is left; bad: it was judged so,
-    and only the way back is left.
+    """One node's turn. was: sha256 of what it ran before. half: it runs the new one, and that is to be recorded. due_since: it was changed
+    then, and only its gate is left; bad: it was judged so, and only the way back is left.
     """
 
     node: str
@@ -54,6 +56,7 @@ class Step:
     every_s: float | None
     selectable: bool = True
     earned: bool | None = None
+    half: bool = False
     due_since: float | None = None
     bad: str = ""
 
@@ -109,7 +112,7 @@ def plan_upgrade(environment: str, release: str, program: str, candidates: Seque
     """
     chosen = _chosen(candidates, wishes)
     bad = [one for one in chosen if one.standing == "bad"]
-    due = bad or [one for one in chosen if one.standing == "due"]
+    due = bad or [one for one in chosen if one.standing in ("half", "due")]
     old = [] if bad else [one for one in chosen if one.standing == "old"]
     canary = _canary(old, wishes.canary) if old and not due else None
     rest = in_order([one for one in old if one is not canary], after=canary.host if canary else due[0].host if due else "")
@@ -147,7 +150,7 @@ def _chosen(candidates: Sequence[Candidate], wishes: Wishes) -> list[Candidate]:
 
 
 def _is_asked(one: Candidate, wishes: Wishes) -> bool:
-    return (not wishes.nodes and not wishes.hosts) or one.node in wishes.nodes or one.host in wishes.hosts or one.standing in ("due", "bad")
+    return (not wishes.nodes and not wishes.hosts) or one.node in wishes.nodes or one.host in wishes.hosts or one.standing in LEFT
 
 
 def _canary(old: Sequence[Candidate], named: str) -> Candidate:
@@ -188,11 +191,12 @@ def _step(one: Candidate, wishes: Wishes, *, canary: bool) -> Step:
     return Step(
         node=one.node,
         host=one.host,
-        was=one.before if one.standing in ("due", "bad") else one.program,
+        was=one.before if one.standing in LEFT else one.program,
         asks=asks,
         every_s=one.rate.every_s,
         selectable=one.selectable,
         earned=one.earning,
+        half=one.standing == "half",
         due_since=one.changed_at if one.standing == "due" else None,
         bad=one.why if one.standing == "bad" else "",
     )
@@ -200,7 +204,7 @@ def _step(one: Candidate, wishes: Wishes, *, canary: bool) -> Step:
 
 def _digest(environment: str, program: str, waves: Sequence[Sequence[Step]]) -> str:
     """Of what is done to whom, in which order, and from what: how often nodes are selected changes while people read, and is left out."""
-    steps = [[[step.node, step.host, step.was, step.due_since is not None, bool(step.bad)] for step in wave] for wave in waves]
+    steps = [[[step.node, step.host, step.was, step.half, step.due_since is not None, bool(step.bad)] for step in wave] for wave in waves]
     return hashlib.sha256(json.dumps([environment, program, steps]).encode()).hexdigest()
 
 
