@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cortops.cli import build
@@ -24,9 +27,20 @@ def pages() -> dict[str, str]:
 
 def command_line() -> str:
     """Every verb with its arguments, as `--help` shows them."""
-    told = build().generate_docs(output_format="markdown")
+    with _called("cortops"):
+        told = build().generate_docs(output_format="markdown")
     title, _, rest = told.partition("\n")
     return f"{title}\n\n{NOTE}\n{EXITS}{rest.rstrip()}\n"
+
+
+@contextmanager
+def _called(name: str) -> Iterator[None]:
+    """A group that is loaded when it is called takes the program's name from the command line."""
+    kept, sys.argv = sys.argv, [name]
+    try:
+        yield
+    finally:
+        sys.argv = kept
 
 
 def error_page() -> str:

@@ -106,6 +106,7 @@ class Found:
     digest: str
 
     def as_text(self, again: str) -> str:
+        """For people; `again`: the command that makes just this."""
         rows = [(one.target, one.resource.partition(":")[2], one.action, one.reason) for one in self.changes]
         lines = [table(rows, "  ")] if rows else []
         lines += [f"stays as it is: {name}: {why}" for name, why in self.goals.still]
@@ -150,6 +151,7 @@ class Back:
         return FAILED if self.failed else ATTENTION if self.left else 0
 
     def as_text(self) -> str:
+        """For people: what is back, what is not, and the next command."""
         count = len(self.back)
         lines = [f"{count} node{'' if count == 1 else 's'} back, in {about(self.took_s)}."] if count else ["Nothing was changed."]
         lines += [f"{name}: {why}" for name, why in (*self.failed.items(), *self.left.items(), *self.still)]

@@ -32,6 +32,7 @@ class Goals:
 
     @property
     def by_host(self) -> dict[str, tuple[Goal, ...]]:
+        """Host -> its goals, in their order."""
         hosts = dict.fromkeys(goal.host for goal in self.goals)
         return {host: tuple(goal for goal in self.goals if goal.host == host) for host in hosts}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cortops.deploy.apply import Report
 from cortops.deploy.host_state import Guard, HostApplied, HostState, Starting, Want, apply_host, records
@@ -57,7 +59,7 @@ class Around:
     """What all changes of one run share.
 
     states: by host. moment: whether a node may be restarted now. guard: one key on one host. declare: writes a node's release into the
-    environment file. mark: a node was changed now. say: a line about a node.
+    environment file. mark: a node was changed now. say: a line about a node. turns: by host, for its applies come one after the other.
     """
 
     states: Mapping[str, HostState]
@@ -72,6 +74,7 @@ class Around:
     tool_version: str
     clock: Clock
     stopping: Stopping
+    turns: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def apply(self, host: str, want: Want, patience: Patience, *, may_stop: bool) -> HostApplied:
         """One apply on one host: what is sent first, then one key on one host, then a safe moment for each node that runs."""
@@ -82,15 +85,16 @@ class Around:
                 if each.runs_now:
                     await self._safe(each.program.name, patience, may_stop=may_stop)
 
-        return await apply_host(
-            self.states[host],
-            want,
-            apply_id=self.new_apply_id(),
-            owner=self.owner,
-            tool_version=self.tool_version,
-            report=self.report,
-            guard=guard,
-        )
+        async with self.turns[host]:
+            return await apply_host(
+                self.states[host],
+                want,
+                apply_id=self.new_apply_id(),
+                owner=self.owner,
+                tool_version=self.tool_version,
+                report=self.report,
+                guard=guard,
+            )
 
     async def _safe(self, node: str, patience: Patience, *, may_stop: bool) -> None:
         def stopped() -> bool:
