@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from cortops.testing.cortensord.network import COMMIT, PRECOMMIT, CortensorNetwork, wait_until
 from cortops.words.errors import CallReverted
 
-STEP_S = 6.0  # then a step is closed, whoever is late
+STEP_S = 4.0  # then a step is closed, whoever is late
 
 
 @dataclass(frozen=True, slots=True)

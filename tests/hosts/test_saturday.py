@@ -6,6 +6,7 @@ Run with -s to read the story as it goes.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,11 +40,11 @@ class Story:
 
     def tell(self, text: str) -> None:
         self.lines.append(f"{self.now_s:7.1f} s  {text}")
-        print(self.lines[-1])
+        sys.stdout.write(self.lines[-1] + "\n")
 
     def quote(self, run: Run) -> None:
         for line in (run.err + run.out).splitlines():
-            print(f"             | {line}")
+            sys.stdout.write(f"             | {line}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,7 +148,7 @@ async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[st
 
 def _upgrade_lock(state: HostState, clock: Clock) -> Lock:
     """One upgrade at a time on a host; each of its applies takes the host's own lock besides, for as long as it lasts."""
-    return Lock(state.target, f"{state.root}/run/upgrade", clock)
+    return Lock(state.target, f"{state.root}/upgrade", clock)
 
 
 def around_of(

@@ -273,6 +273,7 @@ def _apprise() -> ModuleType:
         apprise.Apprise.instantiate("json://localhost")
     ours = logging.getLogger("apprise")
     ours.propagate = False
+    ours.disabled = False  # a library that sets logging up anew puts all others out
     ours.setLevel(logging.DEBUG)
     if _harmless not in ours.filters:
         ours.addFilter(_harmless)
