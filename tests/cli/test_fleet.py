@@ -103,7 +103,7 @@ def test_no_more_hosts_at_once_than_the_limit(tmp_path: Path, monkeypatch: pytes
     names = [f"h{number}" for number in range(6)]
     script = f"mkdir {tmp_path}/$$; ls {tmp_path} | wc -l; sleep 0.1; rmdir {tmp_path}/$$"
     replies = asked({name: Host(local=True) for name in names}, *(shell(name, script) for name in names))
-    assert {text(reply) for reply in replies.values()} == {"1", "2"}
+    assert {text(reply) for reply in replies.values()} <= {"1", "2"}
 
 
 def test_a_host_that_speaks_nonsense_answers_for_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:

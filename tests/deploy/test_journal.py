@@ -70,6 +70,23 @@ def test_written_and_read_back_on_the_target(h: Host) -> None:
     asyncio.run(main())
 
 
+def test_how_gates_ended_is_kept_and_belongs_to_no_apply(h: Host) -> None:
+    async def main() -> None:
+        book = Journal(h.target, str(h.root))
+        await book.begin("a1", by="me", digest="d1")
+        await book.finish("a1", "ok")
+        for outcome in ("begun", "passed"):
+            await book.judge("g1", resource="node-program:m7", program="9a3f", outcome=outcome, text='said "yes"', by="me")
+        record = await book.last_apply()
+        assert record is not None
+        assert (record.apply, record.finished) == ("a1", "ok")
+        judged = await book.judgements()
+        told = [(one.resource, one.digest, one.outcome, one.text) for one in judged if one.resource.endswith("m7")]
+        assert told == [("node-program:m7", "9a3f", outcome, 'said "yes"') for outcome in ("begun", "passed")]
+
+    asyncio.run(main())
+
+
 def test_it_turns_over_and_is_read_across(h: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "JOURNAL_MAX_MIB", 0)
 

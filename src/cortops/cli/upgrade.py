@@ -194,14 +194,17 @@ async def _run(
     async with here(env, common) as place:
         found = await look(env, place, release, wishes, accept)
         _demand_not_bad(found, again)
-        if digest and not found.plan.digest.startswith(digest):
+        same = found.planned_as(digest, wishes)
+        if same is None:
             raise PlanChanged(
-                f"the plan is now {found.plan.digest[:12]}, not {digest[:12]}: nodes, or who goes first, changed since it was made",
-                next="Look at it again: the same command without --plan. --canary NODE says who goes first.",
+                f"the plan is now {found.plan.digest[:12]}, not {digest[:12]}",
+                why="what nodes run, or which of them earn, changed since it was made",
+                next="Look at it again: the same command without --plan.",
             )
+        found = same
         if not found.plan.steps and not accept:
             return found
-        return await drive(env, place, found, accept)
+        return await drive(env, place, found, accept, common)
 
 
 def _demand_not_bad(found: Scene, again: bool) -> None:

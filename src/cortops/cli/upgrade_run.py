@@ -11,10 +11,11 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cortops.cli.common import new_apply_id
+from cortops.cli.common import Common, new_apply_id
 from cortops.cli.compose import Here
-from cortops.cli.output import Progress
+from cortops.cli.output import Progress, joined
 from cortops.cli.release_file import ReleaseFile
+from cortops.cli.upgrade_messages import end_message, messages, wave_message
 from cortops.cli.upgrade_told import Lines
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.binaries import bring
@@ -26,7 +27,7 @@ from cortops.deploy.safe_moment import Moment
 from cortops.deploy.waves.eyes import FleetEyes, Registered
 from cortops.deploy.waves.hands import Around, HostHands, runs
 from cortops.deploy.waves.history import HostHistory, NodeNow, candidate
-from cortops.deploy.waves.machine import Upgrade
+from cortops.deploy.waves.machine import Tell, Upgrade
 from cortops.deploy.waves.plan import Candidate, UpgradePlan, Wishes, plan_upgrade
 from cortops.deploy.waves.read import histories
 from cortops.deploy.waves.run import Stopping, run
@@ -41,6 +42,7 @@ from cortops.words.clock import Clock
 from cortops.words.errors import BadInput, Refused
 
 DAY_S = 86_400.0
+LEASE_S = 600  # of the lock of an upgrade: a host that is silent for so long ends nothing, and a laptop that is gone blocks no longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,19 @@ class Scene:
     histories: Mapping[str, HostHistory]
     plan: UpgradePlan
     notes: tuple[str, ...]
+    candidates: tuple[Candidate, ...] = ()
+
+    def planned_as(self, digest: str, wishes: Wishes) -> Scene | None:
+        """With the plan that has this digest: who is selected most often changes while people read, so who went first then goes first."""
+        if self.plan.digest.startswith(digest):
+            return self
+        for one in self.candidates:
+            if one.standing == "old" and not wishes.canary:
+                chosen = replace(wishes, canary=one.node)
+                plan = plan_upgrade(self.plan.environment, self.plan.release, self.plan.program, self.candidates, chosen)
+                if plan.digest.startswith(digest):
+                    return replace(self, plan=plan)
+        return None
 
 
 async def look(env: Environment, place: Here, release: str, wishes: Wishes, accept: Sequence[str]) -> Scene:
@@ -67,7 +82,7 @@ async def look(env: Environment, place: Here, release: str, wishes: Wishes, acce
     progress.say()
     found = _candidates(env, seen, records, program, deployment.clock, accept)
     plan = plan_upgrade(env.name, release, program.sha256, found, wishes)
-    return Scene(program=program, observed=seen, histories=records, plan=plan, notes=_notes(seen, plan))
+    return Scene(program=program, observed=seen, histories=records, plan=plan, notes=_notes(env, seen, plan), candidates=tuple(found))
 
 
 def _candidates(
@@ -98,8 +113,10 @@ def _accepted(one: Candidate) -> Candidate:
     return replace(one, standing="new")
 
 
-def _notes(seen: Observed, plan: UpgradePlan) -> tuple[str, ...]:
-    notes = [f"the chain cannot be read: {seen.chain.silence}; no gate would ever pass"] if _is_blind(seen) else []
+def _notes(env: Environment, seen: Observed, plan: UpgradePlan) -> tuple[str, ...]:
+    strangers = [name for name, node in env.installed.items() if node.release is None]
+    notes = [f"{joined(strangers)} {'is' if len(strangers) == 1 else 'are'} only looked at: cortops adopt"] if strangers else []
+    notes += [f"the chain cannot be read: {seen.chain.silence}; no gate would ever pass"] if _is_blind(seen) else []
     idle = [step.node for step in plan.steps if step.earned is False]
     notes += [f"{len(idle)} of them did not earn before, and go last: {', '.join(idle[:6])}. See: cortops nodes"] if idle else []
     return tuple(notes)
@@ -109,7 +126,7 @@ def _is_blind(seen: Observed) -> bool:
     return seen.chain.logs is None or seen.chain.times is None
 
 
-async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[str]) -> tuple[Upgrade, float]:
+async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[str], common: Common) -> tuple[Upgrade, float]:
     """Do it. Returns how it ended and how long it took, in seconds.
 
     Raises Refused where nobody could see whether a node earns, LockHeld while somebody else upgrades, and what bringing the program raises.
@@ -125,25 +142,42 @@ async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[st
     async with AsyncExitStack() as stack:
         owner = this_process()
         for host in sorted({*plan.hosts, *(env.installed[name].host for name in accept)}):
-            held = await stack.enter_async_context(_upgrade_lock(deployment.states[host], clock).held(owner, new_apply_id()))
+            held = await stack.enter_async_context(_upgrade_lock(deployment.states[host], clock).held(owner, new_apply_id(), LEASE_S))
             if held.taken_over:
                 lines.all(f"{host}: {held.taken_over}")
-        if any(not step.bad and step.due_since is None for step in plan.steps):
-            beside = Path(env.file).resolve().parent
-            build = env.programs[scene.program.release]
-            await bring(scene.program.release, build, deployment.cache, lines.step, clock, beside=beside, http=place.http)
+        program = await _brought(env, place, scene, lines)
         stopping = Stopping()
         eyes = await eyes_on(env, place, scene.observed, [step.node for step in plan.steps], scene.program.sha256)
         for step in plan.steps:
             if step.due_since is not None:
                 eyes.mark(step.node, step.due_since)
         around = around_of(env, place, eyes.moment, file, lines, stopping, mark=eyes.mark)
-        hands = HostHands(around, scene.program)
+        hands = HostHands(around, program)
         for name in accept:
             await hands.accept(env.installed[name].host, name)
+        send = await stack.enter_async_context(messages(env, common, place.http, lines.all))
+
+        def told(tell: Tell, upgrade: Upgrade) -> None:
+            lines.told(tell, upgrade)
+            if tell.wave:
+                send(wave_message(tell, upgrade, clock.now()))
+
         with signals(stopping, lines):
-            done = await run(plan, hands, eyes, clock, stopping, lines.told)
+            done = await run(plan, hands, eyes, clock, stopping, told)
+        if plan.steps:
+            send(end_message(done, lines.took_s, clock.now()))
     return done, lines.took_s
+
+
+async def _brought(env: Environment, place: Here, scene: Scene, lines: Lines) -> Program:
+    """The program with its file here, where a host needs it; where all of them have it already, nothing is sent."""
+    changing = {step.host for step in scene.plan.steps if not step.bad and not step.half and step.due_since is None}
+    program, deployment = scene.program, place.deployment
+    if all(scene.histories[host].has(program.sha256) for host in changing):
+        return program
+    build, beside = env.programs[program.release], Path(env.file).resolve().parent
+    path = await bring(program.release, build, deployment.cache, lines.step, deployment.clock, beside=beside, http=place.http)
+    return replace(program, size=path.stat().st_size)
 
 
 def _upgrade_lock(state: HostState, clock: Clock) -> Lock:

@@ -11,7 +11,7 @@ from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
 from cortops.deploy.fetch import FetchProgress
 from cortops.deploy.fetch import Phase as Fetching
 from cortops.deploy.waves.machine import Phase, Tell, Upgrade
-from cortops.deploy.waves.plan import Step, UpgradePlan, estimate
+from cortops.deploy.waves.plan import SWITCH_S, Step, UpgradePlan, estimate
 from cortops.words.clock import Clock
 
 SHA_CHARS = 6
@@ -56,8 +56,8 @@ def _gate_text(step: Step, now: float, *, first: bool) -> str:
     """`selected about every 38 min: its gate closes at 03:10 at the latest`; of later waves nobody knows yet when they begin."""
     if step.bad:
         return step.bad
-    at_most = f": its gate closes at {_clock(now + step.asks.deadline_s, now)} at the latest"
-    closes = at_most if first else f", gate of at most {about(step.asks.deadline_s)}"
+    at_most = f": its gate closes at {clock_at(now + SWITCH_S + step.asks.latest_s, now)} at the latest"
+    closes = at_most if first else f", gate of at most {about(step.asks.latest_s)}"
     if not step.selectable:
         return f"is never selected{closes}"
     how_often = "was not selected in the last day" if step.every_s is None else f"selected about every {about(step.every_s)}"
@@ -87,7 +87,8 @@ def about(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def _clock(at: float, now: float) -> str:
+def clock_at(at: float, now: float) -> str:
+    """`03:10 UTC`, with the day where it is another one."""
     when, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
     return f"{when:%H:%M} UTC" if when.date() == today.date() else f"{when.day} {when:%b %H:%M} UTC"
 
@@ -174,11 +175,12 @@ def _next(upgrade: Upgrade) -> list[str]:
     release = upgrade.plan.release
     held = upgrade.named(Phase.HELD, Phase.GATED)
     if upgrade.outcome == "held" and held:
-        return [
-            f"next: cortops upgrade {release}            waits on for its gate",
-            f"      cortops upgrade {release} --accept {held[0]}   says that it is good, and goes on",
-            f"      cortops rollback {held[0]}           takes it back",
-        ]
+        ways = (
+            (f"next: cortops upgrade {release}", "waits on for its gate"),
+            (f"      cortops upgrade {release} --accept {held[0]}", "says that it is good, and goes on"),
+            (f"      cortops rollback {held[0]}", "takes it back"),
+        )
+        return [table(ways)]
     if upgrade.outcome == "bad":
         kept = upgrade.named(Phase.PASSED)
         return [f"next: cortops rollback {' '.join(kept)}    takes back those that passed too" if kept else "next: cortops nodes"]
@@ -212,8 +214,15 @@ class Lines:
         self._say(text)
 
     def told(self, tell: Tell, upgrade: Upgrade) -> None:
-        """What the machine wants people to know at once."""
-        self.node(tell.node, tell.text) if tell.node else self.all(tell.text)
+        """What the machine wants people to know at once; of a node that was changed just now also until when its gate may take."""
+        node = upgrade.nodes.get(tell.node)
+        if node is None:
+            self.all(tell.text)
+        elif node.phase is Phase.GATED:
+            now = self._clock.now()
+            self.node(tell.node, f"{tell.text}; its gate closes at {clock_at(now + node.step.asks.latest_s, now)} at the latest")
+        else:
+            self.node(tell.node, tell.text)
 
     def step(self, event: FetchProgress | WaveBegun | StepTold | WaveWell) -> None:
         """What an apply on a host, or a download, reports: overwritten on a terminal, and only its end elsewhere."""

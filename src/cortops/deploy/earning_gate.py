@@ -45,6 +45,11 @@ class GateAsks:
     deadline_s: float
     expected_s: float
 
+    @property
+    def latest_s(self) -> float:
+        """When it is over in any case: a round that is under way at the deadline is seen to its end."""
+        return self.deadline_s + (SETTLED_AFTER_S if self.commits else 0.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFacts:
@@ -104,7 +109,7 @@ def judge(facts: GateFacts, asks: GateAsks) -> GateVerdict:
     missing = _missing(facts, asks)
     if not missing:
         return GateVerdict("pass", _earned(facts, asks))
-    if facts.age_s < asks.deadline_s or (_works_now(facts) and facts.age_s < asks.deadline_s + SETTLED_AFTER_S):
+    if facts.age_s < asks.deadline_s or (_works_now(facts) and facts.age_s < asks.latest_s):
         return GateVerdict("wait", missing)
     return GateVerdict("hold", f"{missing}, {_span(facts.age_s)} after the change", certain=True)
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from cortops.deploy.earning_gate import GateFacts
 from cortops.deploy.safe_moment import Moment
+from cortops.deploy.waves.history import MINER
 from cortops.deploy.waves.plan import Step
-from cortops.deploy.waves.sight import Mark, ProcessSeen, facts_of, moment_of
+from cortops.deploy.waves.sight import Mark, ProcessSeen, facts_of, moment_of, runs
 from cortops.environment.cortensord import CortensordNode
 from cortops.probes.chain_tail import ChainTail, TailSeen
 from cortops.surfaces.fleet import running
@@ -58,9 +59,7 @@ class FleetEyes:
     async def moment(self, node: str) -> Moment:
         """Whether it runs and works now."""
         tail, seen = await asyncio.gather(self._read(), self._processes([node]))
-        now = seen[node].now
-        runs = None if now is None else {"running": True, "stopped": False}.get(now.state)
-        return moment_of(self._addresses[node], selectable=self._nodes[node].role == "miner", running=runs, tail=tail)
+        return moment_of(self._addresses[node], selectable=self._nodes[node].role == MINER, running=runs(seen[node].now), tail=tail)
 
     async def look(self, steps: Sequence[Step]) -> Mapping[str, GateFacts]:
         """Every node's facts since its mark."""

@@ -11,7 +11,7 @@ from cortops.deploy.manifest import Manifest
 from cortops.deploy.node_programs import programs
 from cortops.deploy.waves.plan import Candidate, Standing
 from cortops.environment.cortensord import CortensordNode
-from cortops.words.resource import NodeProgram
+from cortops.words.resource import Blob, NodeProgram
 
 MINER = "miner"  # the only role that the chain selects (surfaces.nodes.earning)
 
@@ -32,6 +32,13 @@ class HostHistory:
     def latest(self) -> dict[str, NodeProgram]:
         """Node -> its program in the newest generation."""
         return programs(self.generations[-1]) if self.generations else {}
+
+    def has(self, program: str) -> bool:
+        """Whether a program lies on the host already, by its newest generation."""
+        resources = [item.resource for item in self.generations[-1].resources] if self.generations else []
+        return any(isinstance(one, Blob) and one.sha256 == program for one in resources) or any(
+            node.program == program for node in self.latest.values()
+        )
 
     def judgement(self, node: str, program: str) -> Entry | None:
         """The newest one on a node with that program."""

@@ -227,7 +227,7 @@ def estimate(plan: UpgradePlan) -> Estimate:
 def _wave_s(wave: Sequence[Step], per_host: int, *, latest: bool) -> float:
     by_host: dict[str, list[float]] = {}
     for step in wave:
-        gate_s = step.asks.deadline_s if latest else step.asks.expected_s  # of a gate that is due its whole time again: nobody knows more
+        gate_s = step.asks.latest_s if latest else step.asks.expected_s  # of a gate that is due its whole time again: nobody knows more
         took_s = SWITCH_S if step.bad else gate_s if step.due_since is not None else SWITCH_S + gate_s
         by_host.setdefault(step.host, []).append(took_s)
     return max((sum(sorted(times, reverse=True)[::per_host]) for times in by_host.values()), default=0.0)

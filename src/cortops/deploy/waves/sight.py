@@ -37,6 +37,13 @@ class ProcessSeen:
     program: bool | None = None
 
 
+def runs(now: Running | None) -> bool | None:
+    """Whether a process is there; None when nobody could see, and while people are stopping it: whoever restarts it does that first."""
+    if now is None or (now.state == "stopped" and "deactivating" in now.text):
+        return None
+    return {"running": True, "stopped": False}.get(now.state)
+
+
 def crashes(mark: Mark, now: Running | None) -> int:
     """How often the manager started it again by itself since the change. A start by people sets a count back, and is no crash."""
     if now is None or now.restarts is None:
@@ -47,10 +54,9 @@ def crashes(mark: Mark, now: Running | None) -> int:
 
 def facts_of(address: str, mark: Mark, process: ProcessSeen, tail: TailSeen | None, *, now: float, registered: bool | None) -> GateFacts:
     """tail: None where nobody reads the chain. now: by our clock."""
-    running = None if process.now is None else {"running": True, "stopped": False}.get(process.now.state)
     seen = GateFacts(
         age_s=max(0.0, now - mark.at),
-        running=running,
+        running=runs(process.now),
         running_why=process.why if process.now is None else process.now.text,
         crashes=crashes(mark, process.now),
         program=process.program,
