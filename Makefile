@@ -33,10 +33,10 @@ fast: $(VENV)/.dev ## pure tests: no services, no waiting
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not proof"
 
 test: $(VENV)/.dev ## everything but the proofs: real chain, model, nginx, supervisord
-	@$(BIN)/python -m pytest -m "not proof"
+	@$(BIN)/python -m pytest -m "not proof and not fleet"
 
 proof: $(VENV)/.dev ## the long ones: kill points, simulations, a fresh clone
-	@$(BIN)/python -m pytest -m proof
+	@$(BIN)/python -m pytest -m "proof and not fleet"
 
 bench: $(VENV)/.dev ## measure (ONLY=name: benchmarks/name.py alone)
 	@set -e; for name in $(or $(ONLY),$(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))); do \
