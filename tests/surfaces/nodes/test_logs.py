@@ -102,7 +102,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["HOST={}", 'HOST="{}"', "export HOST='{}'", "  HOST = {} # mine", 'HOST="{}" # "mine"'])
 def test_the_rpc_is_asked_there_and_its_key_stays_there(tmp_path: Path, rpc: str, form: str) -> None:
     url = f"{rpc}/v2/{KEY}"
-    env = f"HOST_MAINNET={rpc}/other\nNODE_PRIVATE_KEY=abc\nHOST={rpc}/old\n{form.format(url)}\n# HOST={rpc}/comment\n"
+    env = f"HOST_MAINNET={rpc}/other\nNODE_PRIVATE_KEY=the-private-one\nHOST={rpc}/old\n{form.format(url)}\n# HOST={rpc}/comment\n"
     answer = ask(place(tmp_path, env=env))
     found = read(answer)
     sha = hashlib.sha256(url.encode()).hexdigest()
@@ -110,7 +110,7 @@ def test_the_rpc_is_asked_there_and_its_key_stays_there(tmp_path: Path, rpc: str
     probe = found.probes[sha]
     assert (probe.error, probe.number, probe.head_at, probe.chain_id) == ("", 42, 0x6553F100, 421614)
     assert probe.at == pytest.approx(answer.at, abs=5) and 0 < probe.latency_s < 3
-    assert KEY.encode() not in answer.body and b"abc" not in answer.body
+    assert KEY.encode() not in answer.body and b"the-private-one" not in answer.body
 
 
 @pytest.mark.parametrize(("kind", "error"), [("refuses", "limited"), ("forbidden", "forbidden"), ("broken", "no block")])
