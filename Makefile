@@ -9,6 +9,8 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 	command -v $$name >/dev/null 2>&1 && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# As many processes as cores; tests/conftest.py says which tests stay together.
+TESTS := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The environment of `make up ENV=name`; a variable ENV of the shell means something else and is not read.
 FILE := examples/$(if $(filter command line,$(origin ENV)),$(ENV),local).yaml
@@ -30,13 +32,13 @@ down: $(VENV)/.runtime ## stop it; data stays
 	@$(BIN)/cortops down $(FILE)
 
 fast: $(VENV)/.dev ## pure tests: no services, no waiting
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not proof"
+	@$(TESTS) -m "not real and not proof"
 
 test: $(VENV)/.dev ## everything but the proofs: real chain, model, nginx, supervisord
-	@$(BIN)/python -m pytest -m "not proof and not fleet"
+	@$(TESTS) -m "not proof"
 
 proof: $(VENV)/.dev ## the long ones: kill points, simulations, a fresh clone
-	@$(BIN)/python -m pytest -m "proof and not fleet"
+	@$(TESTS) -m proof
 
 bench: $(VENV)/.dev ## measure (ONLY=name: benchmarks/name.py alone)
 	@set -e; for name in $(or $(ONLY),$(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))); do \

@@ -33,6 +33,21 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Fixtures that are made once for a run -> the tests that share them. In a parallel run one process takes all of these.
+SHARED = {"saturday": "hosts", "faulty": "hosts", "test_hosts": "hosts", "local_environment": "environment"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a parallel run tests of one file stay together too. Those that share something come first, since they take the longest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) not in SHARED.values())
+
+
+def _group(item: pytest.Item) -> str:
+    return next((SHARED[name] for name in getattr(item, "fixturenames", ()) if name in SHARED), item.path.as_posix())
+
+
 def _left(run: str, scratch: Path) -> dict[int, str]:
     """pid -> command line of every other live process that carries the mark, or names our scratch folder (its environment was replaced)."""
     mark, place = f"{MARK}={run}".encode(), str(scratch).encode()

@@ -20,7 +20,7 @@ from cortops.testing.cortensord import CRASHES, OLD, compiled, sha256
 from cortops.testing.hosts import SystemHost
 from cortops.words.errors import StepFailed
 
-pytestmark = [pytest.mark.real, pytest.mark.fleet]
+pytestmark = pytest.mark.real
 
 FILE = "saturday.yaml"
 ROOT = "/var/lib/cortops/saturday"

@@ -25,7 +25,7 @@ from cortops.testing.hosts import Fleet, SystemHost, hosts
 from cortops.words.change import Action
 from cortops.words.errors import LockHeld, Refused, StepFailed
 
-pytestmark = [pytest.mark.real, pytest.mark.fleet]
+pytestmark = pytest.mark.real
 
 WITHIN_S = 20.0
 ROOT = "/var/lib/cortops/lab"

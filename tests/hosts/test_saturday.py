@@ -20,7 +20,7 @@ from tests.hosts.test_discover import LOGINS, Run, no_key_in, tree
 
 from cortops.testing.cortensord import PINGS, sha256
 
-pytestmark = [pytest.mark.real, pytest.mark.fleet]
+pytestmark = pytest.mark.real
 
 FILE = "lab.yaml"
 FIRST_TABLE_WITHIN_S = 300.0  # five minutes, as the operator was promised

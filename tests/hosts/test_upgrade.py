@@ -20,7 +20,7 @@ from cortops.environment.load import load_file
 from cortops.testing.cortensord import CRASHES, DIES, PINGS, Build, sha256
 from cortops.testing.cortensord.network import wait_until
 
-pytestmark = [pytest.mark.real, pytest.mark.fleet]
+pytestmark = pytest.mark.real
 
 FILE = "fleet.yaml"
 MAY = Build(name="2026-05-06")

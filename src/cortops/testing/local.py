@@ -39,6 +39,7 @@ USAGE_TIMEOUT_S = 20.0
 WELL_TIMEOUT_S = 120.0
 ORPHANS_TIMEOUT_S = 30.0
 LOOK_EVERY_S = 0.1
+STRIDE = 37  # so that processes that begin one after the other search far apart
 BASE_FIRST, BASE_LAST, BASE_STEP = 300, 21_300, 100  # every port stays below the kernel's own range, which begins at 32768
 QUESTION = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]}
 
@@ -273,7 +274,7 @@ def _on_free_ports(file: Path) -> tuple[Environment, int]:
         raise declared.error()
     count = (BASE_LAST - BASE_FIRST) // BASE_STEP
     for step in range(count):
-        base = BASE_FIRST + (os.getpid() + step) % count * BASE_STEP
+        base = BASE_FIRST + (os.getpid() * STRIDE + step) % count * BASE_STEP
         env = shift_ports(declared, base)
         if all(_free(use.port) for use in port_uses(env)):
             return env, base
