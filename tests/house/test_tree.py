@@ -16,7 +16,11 @@ HOSTS = [
     "docker" + ".io",
     "deb.debian" + ".org",
 ]
-PLACES = re.compile(r"(?<![\w.~$}\-\]/])/(?:work|root)(?:/|\b(?![\w.-]))|/home/(?!me\b|ops\b|deploy\b)\w+|/Users/\w|/opt/(?:wheels|pypi)")
+# The folder of the root user as such, or a dot file in it, is a place of every machine.
+PLACES = re.compile(
+    r"(?<![\w.~$}\-\]/])/(?:work(?:/|\b(?![\w.-]))|root(?:/(?!\.)|\b(?![\w.\x22/-])))"
+    r"|/home/(?!me\b|ops\b|deploy\b)\w+|/Users/\w|/opt/(?:wheels|pypi)"
+)
 WORD = re.compile(r"0x([0-9a-fA-F]{64})(?![0-9a-fA-F])")
 PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s*\n?[A-Za-z0-9+/]{16}")
 PUBLIC_FIELD = re.compile(r"sha256|code_hash|\btopic|_ORDER\b|keccak", re.IGNORECASE)  # hashes, and the order of a curve
