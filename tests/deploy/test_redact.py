@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cortops.contracts.keccak import keccak_hex
 from cortops.deploy.authority import make_authority
-from cortops.deploy.redact import REDACTED, SIEVE_STEP_MAX, VALUE_MIN_CHARS, Redactor, _forms, is_sensitive, redact_shapes
+from cortops.deploy.redact import REDACTED, SIEVE_STEP_MAX, VALUE_MIN_CHARS, Redactor, forms_of, is_sensitive, redact_shapes
 
 KEY = keccak_hex(b"a key of this test")
 HASH = keccak_hex(b"a transaction of this test")
@@ -55,7 +55,7 @@ def test_a_known_value_inside_base64_goes_but_for_its_ragged_ends(value: str, be
 
 def place_by_place(values: list[str], text: str) -> str:
     """What taking values out means: at each place, from the left, the longest form that stands there."""
-    forms = sorted((form for value in values for form in _forms(value) if len(form) >= VALUE_MIN_CHARS), key=len, reverse=True)
+    forms = sorted((form for value in values for form in forms_of(value) if len(form) >= VALUE_MIN_CHARS), key=len, reverse=True)
     kept, at = "", 0
     while at < len(text):
         form = next((form for form in forms if text.startswith(form, at)), "")
@@ -71,7 +71,7 @@ alike = st.text("ab", max_size=14) | st.text("abc/", min_size=20, max_size=2 * S
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.lists(alike | secrets, max_size=6))
 def test_values_go_as_if_looked_for_at_every_place(data: st.DataObject, values: list[str]) -> None:
-    forms = st.sampled_from(sorted({form for value in values for form in _forms(value)} | {""}))
+    forms = st.sampled_from(sorted({form for value in values for form in forms_of(value)} | {""}))
     cut = st.builds(lambda form, start, end: form[start : len(form) - end], forms, st.integers(0, 3), st.integers(0, 3))
     text = "".join(data.draw(st.lists(forms | cut | st.text("ab. ", max_size=40), max_size=8)))
     assert Redactor(values)._values(text) == place_by_place(values, text)

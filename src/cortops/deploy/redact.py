@@ -10,9 +10,11 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
+
+from cortops.words.errors import CortopsError
 
 REDACTED = "<redacted>"
 VALUE_MIN_CHARS = 6  # shorter values are words of the language: taken out by field name only
@@ -71,7 +73,7 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         by_head: dict[str, list[str]] = {}
-        for form in {form for value in values for form in _forms(value) if len(form) >= VALUE_MIN_CHARS}:
+        for form in {form for value in values for form in forms_of(value) if len(form) >= VALUE_MIN_CHARS}:
             by_head.setdefault(form[:VALUE_MIN_CHARS], []).append(form)
         # Looked up by their first letters: the cost of a text does not grow with the number of secrets.
         self._by_head = {head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in by_head.items()}
@@ -125,6 +127,22 @@ def _sieves(forms: Collection[str]) -> Iterator[_Sieve]:
             yield _Sieve(step=step, pieces=frozenset(form[at : at + VALUE_MIN_CHARS] for form in some for at in range(step)))
 
 
+def hide(error: BaseException, redact: Callable[[str], str]) -> None:
+    """Take secrets out of the texts of an error and of all that it came from, so that no way of printing it shows one."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.args = tuple(redact(part) if isinstance(part, str) else part for part in one.args)
+        if isinstance(one, CortopsError):
+            one.what, one.where, one.why, one.next = (redact(text) for text in (one.what, one.where, one.why, one.next))
+        waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+
+
 def redact_shapes(text: str) -> str:
     """What is a secret by its shape (private key blocks, age keys, bearer tokens, passwords in addresses) or by its field's name."""
     text = _BLOCK.sub(REDACTED, text)
@@ -164,8 +182,8 @@ def _holds_secret(match: re.Match[str]) -> bool:
     return not (re.search(r"(?i)secret$", key) and _REFERENCE.fullmatch(value))
 
 
-def _forms(value: str) -> Iterator[str]:
-    """The value as it may stand in a text."""
+def forms_of(value: str) -> Iterator[str]:
+    """A value as it may stand in a text: as it is, line by line, in hex, URL-encoded, in JSON, in base64 at any offset."""
     yield value
     for line in value.splitlines():
         if line != value and not line.startswith("-----") and len(line) >= 16:  # a key block that a log cut into lines

@@ -26,13 +26,40 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Where a value comes from that we do not keep: a variable, what a command prints, or a file that stays on its host.
+
+    cited: where that is declared. address: of a wallet whose key stays on its host.
+    """
+
+    cited: str
+    env: str = ""
+    command: tuple[str, ...] = ()
+    on_host: str = ""
+    address: str = ""
+
+    @property
+    def told(self) -> str:
+        """In words; of a command only the program, since its arguments may say more than people want to show."""
+        if self.on_host:
+            return f"on-host {self.on_host}"
+        return f"env {self.env}" if self.env else f"command {self.command[0].rpartition('/')[2]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A secret that the environment needs. hosts, signed_by (an authority's name): of a certificate only."""
+    """A secret that the environment needs. hosts, signed_by (an authority's name): of a certificate only. outside: of one not kept here."""
 
     name: str
     kind: Kind
     hosts: tuple[str, ...] = ()
     signed_by: str = ""
+    outside: Outside | None = None
+
+    @property
+    def on_host(self) -> str:
+        """The path at which its value stays, "" for one that comes here."""
+        return self.outside.on_host if self.outside else ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +86,17 @@ class SecretView:
     @property
     def missing(self) -> tuple[str, ...]:
         """Names that the next apply makes, new or anew, in the order wanted."""
-        return tuple(want.name for want in self.wanted if want.kind is not Kind.GIVEN and self.why_missing(want.name))
+        return tuple(want.name for want in self.wanted if not _by_people(want) and self.why_missing(want.name))
 
     @property
     def unset(self) -> tuple[str, ...]:
         """Names that people must set first."""
-        return tuple(want.name for want in self.wanted if want.kind is Kind.GIVEN and self.why_missing(want.name))
+        return tuple(want.name for want in self.wanted if _by_people(want) and self.why_missing(want.name))
+
+    @property
+    def on_host(self) -> dict[str, str]:
+        """Name -> the path on its host, of those whose value never comes here."""
+        return {want.name: want.on_host for want in self.wanted if want.on_host}
 
     @property
     def complete(self) -> bool:
@@ -72,11 +104,25 @@ class SecretView:
 
     def value(self, name: str, *, for_apply: bool = False) -> str:
         """The value, or a stand-in while planning. SecretMissing for a stand-in with `for_apply`, and for what people have not set."""
+        want = self._want(name)
+        if want.outside and want.on_host:
+            cure = "Let its own host sign: register the node from there; what is registered already, an apply leaves alone."
+            raise SecretMissing(f"the key {name} stays on its host, so nothing is signed with it here", where=want.outside.cited, next=cure)
         return self.entries[name].value if self._is_there(name, for_apply) else self._stand_in(name)
 
     def public(self, name: str, *, for_apply: bool = False) -> str:
         """The public part (an address, a certificate), or a stand-in; raises as `value` does."""
+        want = self._want(name)
+        if want.outside and want.on_host:
+            return want.outside.address
         return self.entries[name].public if self._is_there(name, for_apply) else self._stand_in_public(name)
+
+    def shown(self, name: str) -> str:
+        """The public part as far as it is known here, else a stand-in; for looking, so nothing missing is an error."""
+        want, entry = self._want(name), self.entries.get(name)
+        if want.outside and want.on_host:
+            return want.outside.address
+        return entry.public if entry is not None else self._stand_in_public(name)
 
     def for_apply(self) -> SecretView:
         """This view if it is complete; SecretMissing naming all that is not there otherwise."""
@@ -91,11 +137,15 @@ class SecretView:
         """
         want = self._want(name)
         entry = self.entries.get(name)
+        if want.on_host:
+            return ""
         if entry is None:
-            return "not set" if want.kind is Kind.GIVEN else "made by the first apply"
+            return "not set" if _by_people(want) else "made by the first apply"
         if entry.kind is not want.kind and want.kind not in (Kind.GIVEN, Kind.TOKEN):  # those two take any text
             cure = f"Set it again: cortops secrets set {name} --kind {want.kind.value}"
             raise BadInput(f"the secret {name} is kept as {entry.kind.value}, but wanted as {want.kind.value}", next=cure)
+        if want.outside:  # whoever keeps it renews it; `secrets check` counts its days
+            return ""
         if want.kind is Kind.AUTHORITY:
             return _ending(entry.public, self.now)
         if want.kind is Kind.CERTIFICATE:
@@ -115,7 +165,7 @@ class SecretView:
 
     def _is_there(self, name: str, for_apply: bool) -> bool:
         why = self.why_missing(name)
-        given = self._want(name).kind is Kind.GIVEN
+        given = _by_people(self._want(name))
         if why and (for_apply or given):
             cure = f"Set it with: cortops secrets set {name}" if given else "Run the apply again: it makes this secret first."
             raise SecretMissing(f"the secret {name} is not there ({why})", next=cure)
@@ -140,6 +190,11 @@ class SecretView:
 
     def _digest(self, name: str) -> bytes:
         return hashlib.sha256(f"cortops stand-in\0{self.environment}\0{name}".encode()).digest()
+
+
+def _by_people(want: Wanted) -> bool:
+    """Whether we never make it."""
+    return want.kind is Kind.GIVEN or want.outside is not None
 
 
 def _ending(pem: str, now: float) -> str:
