@@ -70,6 +70,21 @@ def test_written_and_read_back_on_the_target(h: Host) -> None:
     asyncio.run(main())
 
 
+def test_the_begin_of_an_apply_says_who_from_where_with_what_and_what_was_accepted(h: Host) -> None:
+    async def main() -> None:
+        book = Journal(h.target, str(h.root))
+        await book.begin("a1", by="me@here", digest="d1", via="sudo by alice", tool_version="1.2", accepted=["--accept-large"], to=3)
+        await book.begin("a2", by="me@here", digest="d2")
+        first, second = await book.read()
+        assert (first.via, first.tool_version, first.accepted, first.to) == ("sudo by alice", "1.2", ("--accept-large",), 3)
+        assert (second.by, second.via, second.accepted, second.to) == ("me@here", "", (), None)
+        assert '"via"' not in (h.root / "journal.jsonl").read_text().splitlines()[1], "what is not known is not written"
+        last = await book.last_apply()
+        assert last is not None and (last.apply, last.to) == ("a2", None)
+
+    asyncio.run(main())
+
+
 def test_how_gates_ended_is_kept_and_belongs_to_no_apply(h: Host) -> None:
     async def main() -> None:
         book = Journal(h.target, str(h.root))

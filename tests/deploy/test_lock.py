@@ -5,13 +5,14 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from cortops.deploy.lock import Holder, Lock, Owner, gone, process_exists, this_process
+from cortops.deploy.lock import Holder, Lock, Owner, came_by, gone, process_exists, this_process
 from cortops.testing.clock import VirtualClock, turn_until
 from cortops.testing.host import Host, host
-from cortops.words.errors import LockHeld, StoreUnavailable
+from cortops.words.errors import LockHeld, NotAllowed, StoreUnavailable
 
 ALICE = Owner(who="alice@laptop", pid=11, pid_started=1100, machine="m-a", boot="b1")
 BOB = Owner(who="bob@tower", pid=22, pid_started=2200, machine="m-b", boot="b1")
@@ -50,6 +51,22 @@ def test_one_holder_at_a_time_and_the_second_learns_who(h: Host) -> None:
             assert held.taken_over == ""
 
     asyncio.run(main())
+
+
+def test_a_refusal_says_since_when_in_our_time_whatever_the_hosts_clock_says(h: Host) -> None:
+    clock = VirtualClock()  # far from the host's
+
+    async def main() -> str:
+        async with lock(h, clock).held(ALICE, "a1"):
+            age(h, 20)
+            with pytest.raises(LockHeld) as refused:
+                async with lock(h, clock).held(BOB, "b1"):
+                    pass
+        return refused.value.what
+
+    told = asyncio.run(main())
+    seconds = int(told.rpartition("(")[2].partition(" ")[0])
+    assert 20 <= seconds < 80 and told.endswith(f"since {datetime.fromtimestamp(clock.now() - seconds, UTC):%H:%M:%S} UTC ({seconds} s)")
 
 
 def test_of_many_at_once_exactly_one_wins(h: Host) -> None:
@@ -170,3 +187,31 @@ def test_a_process_is_known_by_its_start_too() -> None:
     mine = this_process()
     assert process_exists(mine.pid, mine.pid_started)
     assert not process_exists(mine.pid, mine.pid_started + 1)
+
+
+def test_who_is_not_named_holds_nothing_and_writes_nothing(h: Host) -> None:
+    named = Lock(h.target, str(h.root), VirtualClock(), ("alice@laptop",))
+
+    async def main() -> None:
+        with pytest.raises(NotAllowed, match="bob@tower may not change this environment"):
+            async with named.held(BOB, "b1"):
+                pytest.fail("held")
+        assert not (h.root / "lock.json").exists() and not (h.root / "run").exists()
+        async with named.held(replace(ALICE, via="ssh from 203.0.113.9"), "a1"):
+            holder = await named.holder()
+            assert holder is not None and (holder.who, holder.via) == ("alice@laptop", "ssh from 203.0.113.9")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("env", "via"),
+    [
+        ({}, ""),
+        ({"SSH_CONNECTION": "203.0.113.9 50022 198.51.100.7 22"}, "ssh from 203.0.113.9"),
+        ({"SSH_CONNECTION": "2001:db8::9 50022 2001:db8::7 22", "SUDO_USER": "alice"}, "ssh from 2001:db8::9, sudo by alice"),
+        ({"SUDO_USER": "a" * 500}, "sudo by " + "a" * 192),
+    ],
+)
+def test_how_somebody_came_here(env: dict[str, str], via: str) -> None:
+    assert came_by(env) == via

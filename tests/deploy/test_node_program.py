@@ -146,6 +146,28 @@ def test_files_are_kept_with_their_owner_and_put_back_only_where_they_differ(pla
     assert (done.returncode, done.stdout) == (1, "no copy of its env 000000 is kept here\n")
 
 
+def test_files_of_a_container_that_stands_still_go_in_by_its_engine_and_never_to_the_host(place: Place) -> None:
+    sha = hashlib.sha256(b"A=1\n").hexdigest()
+    kept = place.folder / "adopted/m7" / f"env-{sha[:16]}"
+    kept.mkdir(parents=True)
+    (kept / "1").write_text("A=1\n")
+    inside = place.folder / ".env"  # another node of the host has a file of the same path
+    inside.write_text("B=2\n")
+    (kept / "files").write_text(f"1 640 0 0 {inside}\n")
+    engine = f'docker() {{ echo "$*" >>{place.folder}/asked; stat -c %a "$3" >>{place.folder}/asked; }}\n'
+    put = f"np_shape=docker np_unit=c np_prefix=; np_put_files env {sha}"
+    assert place.run(f"{engine}np_from_container() {{ echo A=0; }}\n{put}").returncode == 0
+    assert (place.folder / "asked").read_text().splitlines() == [f"cp -a {place.folder}/adopted/m7/put.new c:{inside}", "640"]
+    assert inside.read_text() == "B=2\n" and not (place.folder / "adopted/m7/put.new").exists()
+    assert place.run(f"{engine}np_from_container() {{ echo A=1; }}\n{put}").returncode == 0
+    assert len((place.folder / "asked").read_text().splitlines()) == 2, "what is the same is not written"
+
+
+def test_only_what_runs_for_a_while_counts_as_what_ran_before(place: Place) -> None:
+    done = place.run("np_settle_s=3; np_pid=$$; np_stays || echo young; np_pid=1; np_stays && echo old; np_pid=; np_stays || echo none")
+    assert done.stdout.split() == ["young", "old", "none"]
+
+
 def test_a_file_that_was_hashed_by_an_apply_is_not_read_again(place: Place) -> None:
     big = place.folder / "cortensord"
     done = place.run(

@@ -47,9 +47,10 @@ def blobs(resources: tuple[Resource, ...]) -> list[str]:
     return [one.sha256 for one in resources if isinstance(one, Blob)]
 
 
-def test_one_node_changes_and_every_other_stays_as_recorded() -> None:
+def test_one_node_changes_and_every_other_stays_as_it_is_and_as_it_is_recorded() -> None:
     found = switched(RECORD, {"m7": APRIL})
-    assert nodes(found)["m8"] == M8
+    assert nodes(found)["m8"] == replace(M8, untouched=True)
+    assert not nodes(found)["m7"].untouched
     changed = nodes(found)["m7"]
     assert (changed.program, changed.release, changed.blob) == (NEW, "april", blob_path("lab", NEW))
     assert (changed.unit_sha256, changed.env_sha256, changed.whole) == ("u0", "e0", False)

@@ -90,6 +90,12 @@ def test_what_was_edited_by_hand_is_told_and_kept_whatever_is_planned() -> None:
     assert restarted.reason.endswith(told) and "its unit was edited by hand" in restarted.reason
 
 
+def test_one_that_the_plan_is_not_about_is_left_whatever_it_runs() -> None:
+    left = replace(NODE, untouched=True)
+    made = decide(left, wanted(left), Present(WELL | {"program": OLD, "running": "no", "starts": "missing", "env": "cccc02"}))
+    assert (made.action, made.reason) == (None, "another node of this host; left as it is")
+
+
 def test_as_a_whole_unit_and_env_file_come_back_and_the_plan_names_them() -> None:
     whole = replace(NODE, whole=True)
     both = decide(whole, wanted(whole), Present(WELL | {"env": "cccc02", "unit": "dddd03"}))

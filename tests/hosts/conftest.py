@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.hosts.faults import Fault, faults, faulty_hosts
+from tests.hosts.lab import FILE, Lab, lab_of
 from tests.hosts.saturday import Saturday
 from tests.hosts.saturday import saturday as bring_up
 
@@ -35,3 +36,20 @@ def faulty(nothing_left_behind: None, programs: Path) -> Iterator[tuple[Fleet, d
     """One host for each fault of faults.py, called as the fault."""
     with faulty_hosts(programs, faults()) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def lab_hosts(nothing_left_behind: None, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Four adopted nodes that earn, on two hosts of their own."""
+    with lab_of(programs, tmp_path_factory.mktemp("home")) as made:
+        yield made
+
+
+@pytest.fixture
+def lab(lab_hosts: Lab) -> Iterator[Lab]:
+    """The same, as it was found before each test and after it."""
+    assert lab_hosts.is_as_found(), "an earlier test left something"
+    yield lab_hosts
+    if not lab_hosts.is_as_found():
+        back = lab_hosts.me("rollback", FILE, "--to", "0", "--now", "--yes")
+        assert lab_hosts.is_as_found(), back.out + back.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -25,11 +26,12 @@ INSTALL_WITHIN_S = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """python: of the installation. home: where files are; every run begins there."""
+    """python: of the installation. home: where files are; every run begins there. machine: words that make it look like another one."""
 
     python: str
     home: Path
     fleet: Fleet
+    machine: tuple[str, ...] = ()
 
     def __call__(self, verb: str, *words: str) -> Run:
         """One command to its end."""
@@ -61,7 +63,7 @@ class Operator:
         return sha256(program)
 
     def _argv(self, verb: str, words: Sequence[str]) -> list[str]:
-        return [self.python, "-m", "cortops.cli", verb, *words]
+        return [*self.machine, self.python, "-m", "cortops.cli", verb, *words]
 
     @property
     def _environ(self) -> dict[str, str]:
@@ -80,6 +82,16 @@ def operator(fleet: Fleet, home: Path, python: str = sys.executable) -> Operator
     (folder / "config").write_text(fleet.ssh_config)
     shutil.copy(fleet.known_hosts, folder / "known_hosts")
     return Operator(python=python, home=home, fleet=fleet)
+
+
+def stop_at_once(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Ask a run to end until it has, as somebody does who presses Ctrl-C again and again; what it said."""
+    end = time.monotonic() + WITHIN_S
+    while time.monotonic() < end:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=0.5)
+    raise AssertionError(f"it did not end within {WITHIN_S} s")
 
 
 def installed(folder: Path) -> str:

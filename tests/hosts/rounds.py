@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cortops.testing.cortensord.network import COMMIT, PRECOMMIT, CortensorNetwork, wait_until
-from cortops.words.errors import CallReverted
 
 STEP_S = 4.0  # then a step is closed, whoever is late
 
@@ -73,11 +72,9 @@ def _one(network: CortensorNetwork, miners: Sequence[str]) -> Round:
     at, session = time.monotonic(), network.begin(miners)
     wait_until(lambda: network.latest()[1] == COMMIT, STEP_S)
     if network.latest()[1] == PRECOMMIT:
-        with suppress(CallReverted):  # the last one took the step just now
-            network.end_precommit(session)
+        network.end_precommit(session)
     early = [miner for miner in miners if network.precommitted(session, miner)]
     wait_until(lambda: all(network.committed(session, miner) for miner in early), STEP_S)
-    with suppress(CallReverted):
-        network.end(session)
+    network.end(session)
     committed = frozenset(miner for miner in miners if network.committed(session, miner))
     return Round(session=session, at=at, precommitted=frozenset(early) | committed, committed=committed)

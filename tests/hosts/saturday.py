@@ -13,6 +13,7 @@ from tests.hosts.shapes import Net, Node, ansible, docker, install, nohup, salt,
 from cortops.testing.cortensord import GOOD, compiled
 from cortops.testing.cortensord.network import CortensorNetwork, cortensor_network
 from cortops.testing.hosts import Fleet, hosts
+from cortops.testing.secret_grep import strays_in, strays_on
 
 PACE = {"STANDIN_POLL_MS": "500", "STANDIN_PING_EVERY_S": "5", "STANDIN_GAS_PRICE_WEI": "1000000000"}
 
@@ -31,6 +32,16 @@ class Saturday:
     def on(self, host: str) -> tuple[Node, ...]:
         """The nodes of one host."""
         return tuple(node for node in self.nodes if node.host == host)
+
+    def strays(self, environment: str, home: Path) -> list[str]:
+        """Where a key of a node stands that must not: on its host, or on the operator's machine, below `home` or among arguments.
+
+        A container's env file lies inside of it, and is not read from its host.
+        """
+        found = strays_in(home, {node.name: node.private_key for node in self.nodes})
+        for host in self.fleet:
+            found += strays_on(host, {node.name: node.env_file for node in self.on(host.name) if node.shape != "docker"}, environment)
+        return found
 
     @property
     def addresses(self) -> tuple[str, ...]:

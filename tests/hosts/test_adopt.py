@@ -20,7 +20,7 @@ from cortops.testing.cortensord import CRASHES, OLD, compiled, sha256
 from cortops.testing.hosts import SystemHost
 from cortops.words.errors import StepFailed
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.proof]
 
 FILE = "saturday.yaml"
 ROOT = "/var/lib/cortops/saturday"
@@ -38,6 +38,7 @@ def cortops(saturday: Saturday, home: Path) -> Iterator[Discover]:
     run = discover_of(saturday.fleet, home)
     assert run("me@h1", "me@h2", "me@h3", "--sudo", "--write", FILE).status == 0
     yield run
+    assert saturday.strays(FILE.removesuffix(".yaml"), home) == []
     for host in saturday.fleet:
         run(host.name, FILE, "--yes", verb="leave")
         assert host.run("ls /var/lib/cortops /etc/systemd/system/*.d/50-cortops.conf").stdout == ""

@@ -17,6 +17,7 @@ from cortops.testing import cortensord
 from cortops.testing.cortensord import CRASHES, DIES, GOOD, OLD, PINGS, Build, compiled, lfs_pointer, sha256
 from cortops.testing.cortensord import network as shipped
 from cortops.testing.cortensord.network import CortensorNetwork, address_of, cortensor_network, wait_until
+from cortops.words.errors import CallReverted
 
 pytestmark = pytest.mark.real
 
@@ -172,6 +173,17 @@ def test_a_good_one_earns_and_pays_and_one_that_pings_does_not(builds: Path, nod
     inputs = [net.rpc("eth_getTransactionByHash", tx)["input"][:10] for tx in sent]
     assert inputs == ["0xf21a494b", "0x65c815a5"], "the selectors of precommit and commit (operators 2.4)"
     assert "TX:" not in other.read_text() and f"Latest ID: {session} / " in other.read_text()
+
+
+def test_a_step_that_is_over_already_is_no_failure(net: CortensorNetwork) -> None:
+    session = net.begin([shipped.address_of("never there")])
+    with pytest.raises(CallReverted):
+        net.begin([shipped.address_of("another")])
+    for _ in range(2):
+        net.end_precommit(session)
+    for _ in range(2):
+        net.end(session)
+    assert net.latest() == (session, shipped.ENDED)
 
 
 def test_one_dies_after_its_rounds(builds: Path, nodes: Nodes, net: CortensorNetwork) -> None:

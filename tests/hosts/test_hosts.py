@@ -110,6 +110,8 @@ def test_its_disk_fills_up_and_is_freed(own: SystemHost) -> None:
 def test_its_clock_can_be_off(own: SystemHost) -> None:
     own.skew_clock(7200)
     assert abs(int(own.ssh("date +%s").stdout) - time.time() - 7200) < 60
+    age_s = own.ssh("touch new; echo $(($(date +%s) - $(stat -L -c %Y new)))").stdout
+    assert abs(int(age_s)) < 60, "of files too"
     own.skew_clock(0)
     assert abs(int(own.ssh("date +%s").stdout) - time.time()) < 60
 

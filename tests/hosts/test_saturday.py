@@ -57,6 +57,7 @@ class Day:
     runs: dict[str, Run]
     at: dict[str, float]
     pids: dict[str, dict[str, frozenset[str]]]
+    strays: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, dict[str, set[str]]]
 
 
@@ -112,6 +113,7 @@ def adopt(day: Day, me: Operator) -> None:
     day.story.tell("cortops adopt: generation 0 is what was there")
     day.story.quote(day.runs["adopt"])
     day.pids["adopted"] = everywhere(day.saturday.fleet)
+    day.strays["adopt"] = day.saturday.strays("lab", me.home)
 
 
 def bad_release(day: Day, me: Operator) -> None:
@@ -126,6 +128,7 @@ def bad_release(day: Day, me: Operator) -> None:
     day.story.quote(day.runs["upgrade"])
     day.pids["after"] = everywhere(day.saturday.fleet)
     day.at["taken back"] = time.monotonic()
+    day.strays["upgrade"] = day.saturday.strays("lab", me.home)
     day.seen.wait_for(2)
     day.runs["nodes after"] = me("nodes", FILE)
     day.story.quote(day.runs["nodes after"])
@@ -135,6 +138,7 @@ def way_out(day: Day, me: Operator) -> None:
     for host in day.saturday.fleet:
         day.runs[f"leave {host.name}"] = me("leave", host.name, FILE, "--yes")
     day.story.tell("cortops leave h1, h2, h3: nothing of ours is left there, and nodes go on")
+    day.strays["leave"] = day.saturday.strays("lab", me.home)
     day.pids["left"], day.files["left"] = everywhere(day.saturday.fleet), lay(day.saturday)
     day.story.tell("the end")
 
@@ -202,6 +206,10 @@ def test_the_way_out_leaves_everything_as_it_was(day: Day) -> None:
     for name, files in day.files["before"].items():
         now = day.files["left"][name]
         assert {line for line in files ^ now if len(line.split()[0]) == 64} == set(), "every file has its hash"
+
+
+def test_no_key_stands_where_it_should_not_after_adopting_upgrading_and_leaving(day: Day) -> None:
+    assert day.strays == {"adopt": [], "upgrade": [], "leave": []}
 
 
 def test_no_key_came_here(day: Day) -> None:

@@ -20,7 +20,7 @@ from cortops.environment.load import load_file
 from cortops.testing.cortensord import CRASHES, DIES, PINGS, Build, sha256
 from cortops.testing.cortensord.network import wait_until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.proof]
 
 FILE = "fleet.yaml"
 MAY = Build(name="2026-05-06")
@@ -61,6 +61,7 @@ def fleet12(saturday: Saturday, tmp_path_factory: pytest.TempPathFactory) -> Ite
     builds = {"crashes": CRASHES, "pings": PINGS, "dies": DIES, "may": MAY}
     known = {name: me.knows(name, build, saturday.programs, FILE) for name, build in builds.items()}
     yield Fleet12(me, saturday, {**known, "found": sha256(saturday.program)})
+    assert saturday.strays("fleet", me.home) == [], "after upgrades of every kind"
     me("rollback", FILE, "--to", "0", "--now", "--yes")
     for host in saturday.fleet:
         assert me("leave", host.name, FILE, "--yes").status == 0
@@ -100,7 +101,6 @@ def test_a_release_that_was_found_bad_is_refused_until_people_want_it_again(flee
     assert refused.status == 1 and "crashes was found bad on " in refused.err and "--again" in refused.err
 
 
-@pytest.mark.proof
 def test_what_nobody_selects_is_held_and_waits_for_people(fleet12: Fleet12) -> None:
     held = fleet12.upgrade("may", "--within", "4s", "--canary", "h3-m7", "--json")
     told = json.loads(held.out)
@@ -120,7 +120,6 @@ def test_what_nobody_selects_is_held_and_waits_for_people(fleet12: Fleet12) -> N
     assert fleet12.me("plan", FILE).status == 0, "what runs is what the file says"
 
 
-@pytest.mark.proof
 def test_killed_in_the_middle_it_is_finished_by_the_next_run(fleet12: Fleet12, earning: Rounds) -> None:
     with fleet12.me.running("upgrade", "may", FILE, *FAST, "--yes", "h1") as process:
         wait_until(lambda: fleet12.runs(fleet12.builds["may"]) > 0, 60)
@@ -133,7 +132,6 @@ def test_killed_in_the_middle_it_is_finished_by_the_next_run(fleet12: Fleet12, e
     assert fleet12.runs(fleet12.builds["may"]) == 4
 
 
-@pytest.mark.proof
 def test_a_closed_terminal_stops_it_after_the_current_node(fleet12: Fleet12, earning: Rounds) -> None:
     with fleet12.me.running("upgrade", "may", FILE, *FAST, "--yes", "h3") as process:
         wait_until(lambda: fleet12.runs(fleet12.builds["may"]) > 4, 60)
@@ -144,7 +142,6 @@ def test_a_closed_terminal_stops_it_after_the_current_node(fleet12: Fleet12, ear
     assert fleet12.runs(fleet12.builds["may"]) == 5
 
 
-@pytest.mark.proof
 def test_a_good_one_reaches_all_and_all_go_back_with_equal_hashes(fleet12: Fleet12, earning: Rounds) -> None:
     good = fleet12.upgrade("may", "--per-host", "5", "--wave", "11")
     assert good.status == 0, good.out + good.err
@@ -159,7 +156,6 @@ def test_a_good_one_reaches_all_and_all_go_back_with_equal_hashes(fleet12: Fleet
     no_key_in(fleet12.saturday.nodes, good, back, told)
 
 
-@pytest.mark.proof
 def test_a_host_that_is_down_hides_no_other(fleet12: Fleet12, tmp_path: Path) -> None:
     fleet12.saturday.fleet["h2"].down()
     try:

@@ -104,7 +104,7 @@ def _release(env: Environment, builds: dict[str, Mapping[str, str]], sha256: str
 
 def adopted(record: HostRecord, env: Environment, host: str, nodes: Sequence[NodeProgram]) -> tuple[Resource, ...]:
     """What the host should hold: what its newest generation holds, and these nodes as they run now."""
-    known = {name: replace(node, whole=False) for name, node in programs(record.latest).items()}
+    known = {name: replace(node, whole=False, untouched=True) for name, node in programs(record.latest).items()}
     now = {
         node.name: replace(node, unit_sha256=known[node.name].unit_sha256, env_sha256=known[node.name].env_sha256)
         if node.name in known

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,8 +76,11 @@ class HostState:
     driver: TargetDriver
 
 
-def host_state(target: Target, environment: str, clock: Clock, blobs: Callable[[Blob], Path]) -> HostState:
-    """The state of `environment` on a target, which must act as root. blobs: where a program's file is on this side."""
+def host_state(target: Target, environment: str, clock: Clock, blobs: Callable[[Blob], Path], by: Sequence[str] = ()) -> HostState:
+    """The state of `environment` on a target, which must act as root. blobs: where a program's file is on this side.
+
+    by: who may change it, as of Lock.
+    """
     root = host_root(environment)
     supervisor = NoServices(root)
     return HostState(
@@ -85,7 +89,7 @@ def host_state(target: Target, environment: str, clock: Clock, blobs: Callable[[
         root=root,
         target=target,
         clock=clock,
-        lock=Lock(target, root, clock),
+        lock=Lock(target, root, clock, by),
         journal=Journal(target, root),
         manifests=Manifests(target, root),
         supervisor=supervisor,
@@ -174,15 +178,18 @@ async def apply_host(
     digest: str | None = None,
     guard: Guard | None = None,
     adopting: bool = False,
+    accepted: Sequence[str] = (),
 ) -> HostApplied:
     """Take the host's lock, look, and make the plan towards `want`; the new generation is written when all of it was made.
 
     digest: of the plan that was reviewed; PlanChanged when it no longer holds. guard: asked once all is sent, just before nodes are
     started; raises for those that may not be started now.
+    accepted: the flags by which people accepted the plan, for the journal.
     adopting: nodes that are not adopted yet may be among what is wanted. Nothing to change makes no generation.
     Raises LockHeld, Refused (a node not adopted, or that cannot be seen), StepFailed (that node runs what it ran before, or says why not),
     StoreUnavailable. Killed anywhere, the next look shows what is left to do.
     """
+    state.lock.demand_allowed(owner)
     await _ready(state)
     async with state.lock.held(owner, apply_id) as held:
         record = await records(state)
@@ -198,11 +205,14 @@ async def apply_host(
         settled = not seen.plan.changes and not accepting and _is_recorded(seen)
         if settled and record.cut_off is None:
             return HostApplied(host=state.host, plan=seen.plan, made=0, generation=generation, observed=seen.observed, notes=notes)
-        await state.journal.begin(apply_id, by=owner.who, digest=seen.plan.digest)
+        await state.journal.begin(
+            apply_id, by=owner.who, via=owner.via, digest=seen.plan.digest, tool_version=tool_version, accepted=accepted
+        )
         try:
             made = await _make(state, seen, apply_id, report, accepting, guard)
         except Exception:
-            await state.journal.finish(apply_id, "failed")
+            with suppress(StoreUnavailable):  # a host that is gone: what went wrong is said, and the next run finds it cut off
+                await state.journal.finish(apply_id, "failed")
             raise
         observed = await state.driver.observe(seen.desired)
         if not settled:
@@ -277,6 +287,8 @@ def _demand(seen: HostLook, host: str, *, adopting: bool) -> None:
     known = programs(seen.record.latest)
     for item in seen.desired:
         observed = seen.observed[item.resource.key]
+        if isinstance(item.resource, NodeProgram) and item.resource.untouched:
+            continue
         if isinstance(item.resource, NodeProgram) and not adopting and item.resource.name not in known:
             raise not_adopted(item.resource.name, host)
         if isinstance(observed, Unseen):
@@ -301,7 +313,9 @@ def changed_by_hand(seen: HostLook) -> tuple[NodeProgram, ...]:
     found: list[NodeProgram] = []
     for item in seen.desired:
         resource, observed = item.resource, seen.observed[item.resource.key]
-        if isinstance(resource, NodeProgram) and isinstance(observed, Present) and resource.name in known and resource.key not in planned:
+        if not isinstance(resource, NodeProgram) or resource.untouched or resource.name not in known or resource.key in planned:
+            continue
+        if isinstance(observed, Present):
             was, now = known[resource.name], observed.attributes
             same = (was.program, was.unit_sha256, was.env_sha256) == (now.get("program"), now.get("unit"), now.get("env"))
             found += [] if same else [resource]
@@ -320,7 +334,9 @@ def _told(node: NodeProgram) -> tuple[str, ...]:
 
 
 def _as_made(item: Desired, observed: Observed) -> Desired:
-    """For the manifest: a node with its unit and env file as they are now."""
+    """For the manifest: a node with its unit and env file as they are now; one that was not touched stays as it is recorded."""
+    if isinstance(item.resource, NodeProgram) and item.resource.untouched:
+        return replace(item, resource=replace(item.resource, untouched=False))
     if isinstance(item.resource, NodeProgram) and isinstance(observed, Present):
         found = observed.attributes
         made = replace(item.resource, whole=False, unit_sha256=found.get("unit", ""), env_sha256=found.get("env", ""))

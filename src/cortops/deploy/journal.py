@@ -7,7 +7,7 @@ The driver's program writes `intent` before each step and `done` or `failed` aft
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,11 @@ JOURNAL_TIMEOUT_S = 15.0
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line. at: seconds, the target's clock; step: index in its batch; the rest as the event has it."""
+    """One line. at: seconds, the target's clock; step: index in its batch; the rest as the event has it.
+
+    Of `begun`: by, via: who and from where; tool_version; accepted: the flags by which people accepted the plan; to: the generation that it
+    goes back to.
+    """
 
     at: int
     apply: str
@@ -34,8 +38,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     resource: str = ""
     text: str = ""
     by: str = ""
+    via: str = ""
     digest: str = ""
     outcome: str = ""
+    tool_version: str = ""
+    accepted: tuple[str, ...] = ()
+    to: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,10 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRecord:
-    """One apply as the journal has it. finished: its outcome (`ok`, `failed`), or None when nobody wrote the end."""
+    """One apply as the journal has it. finished: its outcome (`ok`, `failed`), or None when nobody wrote the end.
+
+    to: the generation that it goes back to, None for what the file declares.
+    """
 
     apply: str
     begun: int
@@ -59,6 +70,7 @@ class ApplyRecord:
     digest: str
     steps: tuple[StepRecord, ...]
     finished: str | None
+    to: int | None = None
 
 
 class Journal:
@@ -68,13 +80,24 @@ class Journal:
         self._target = target
         self._root = root
 
-    async def begin(self, apply_id: str, *, by: str, digest: str) -> None:
-        """Write `begun`; turns the journal over when it has grown past JOURNAL_MAX_MIB."""
+    async def begin(
+        self,
+        apply_id: str,
+        *,
+        by: str,
+        digest: str,
+        via: str = "",
+        tool_version: str = "",
+        accepted: Sequence[str] = (),
+        to: int | None = None,
+    ) -> None:
+        """Write `begun`, with the members of Entry; turns the journal over when it has grown past JOURNAL_MAX_MIB."""
         turn = (
             f'size=$(stat -c %s "$journal" 2>/dev/null) && [ "$size" -gt {JOURNAL_MAX_MIB << 20} ] && '
             'mv -f "$journal" "${journal%.jsonl}.1.jsonl"\n'
         )
-        await self._write("begun", apply_id, {"by": by, "digest": digest}, before=turn)
+        told = {"by": by, "via": via, "digest": digest, "tool_version": tool_version, "accepted": list(accepted), "to": to}
+        await self._write("begun", apply_id, {name: value for name, value in told.items() if value not in ("", [], None)}, before=turn)
 
     async def finish(self, apply_id: str, outcome: Literal["ok", "failed"]) -> None:
         await self._write("finished", apply_id, {"outcome": outcome})
@@ -83,13 +106,17 @@ class Journal:
         """Write how the gate of a changed node ended, or that it is `begun`. program: sha256 of what it was changed to."""
         await self._write("judged", apply_id, {"resource": resource, "digest": program, "outcome": outcome, "text": text, "by": by})
 
+    async def read(self) -> tuple[Entry, ...]:
+        """All that is kept, at most READ_LINES_MAX, the oldest first."""
+        return tuple(entries(await self._lines()))
+
     async def judgements(self) -> tuple[Entry, ...]:
         """How gates ended, the oldest first."""
-        return tuple(entry for entry in entries(await self._lines()) if entry.event == "judged")
+        return tuple(entry for entry in await self.read() if entry.event == "judged")
 
     async def last_apply(self) -> ApplyRecord | None:
         """The newest apply that the journal knows of."""
-        return last_apply(entries(await self._lines()))
+        return last_apply(await self.read())
 
     async def _lines(self) -> Sequence[str]:
         said = await ask(
@@ -106,11 +133,11 @@ class Journal:
     def _path(self) -> str:
         return f"{self._root}/journal.jsonl"
 
-    async def _write(self, event: str, apply_id: str, members: dict[str, str], before: str = "") -> None:
-        rest = json.dumps({"apply": apply_id, "event": event} | members)[1:]
+    async def _write(self, event: str, apply_id: str, members: Mapping[str, object], before: str = "") -> None:
+        rest = json.dumps({"apply": apply_id, "event": event} | dict(members))[1:]
         program = (
             f"umask 077; journal={quote(self._path)}; mkdir -p {quote(self._root)}\n{before}"
-            f'printf \'{{"at":%s,%s\\n\' "$(date +%s)" {quote(rest)} >>"$journal" && sync "$journal"'
+            f'printf \'{{"at":%s,%s\\n\' "$(date +%s)" {quote(rest)} | cat >>"$journal" && sync "$journal"'
         )
         said = await ask(self._target, program, JOURNAL_TIMEOUT_S)
         if not said.ok:
@@ -143,4 +170,4 @@ def last_apply(found: Iterable[Entry]) -> ApplyRecord | None:
             outcome: Literal["done", "failed"] = "done" if entry.event == "done" else "failed"
             steps[-1] = StepRecord(resource=entry.resource, action=entry.action, outcome=outcome, at=entry.at, text=entry.text)
     end = next((entry.outcome for entry in reversed(mine) if entry.event == "finished"), None)
-    return ApplyRecord(apply=begun.apply, begun=begun.at, by=begun.by, digest=begun.digest, steps=tuple(steps), finished=end)
+    return ApplyRecord(apply=begun.apply, begun=begun.at, by=begun.by, digest=begun.digest, steps=tuple(steps), finished=end, to=begun.to)

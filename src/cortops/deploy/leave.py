@@ -26,6 +26,12 @@ done
 for exe in /proc/[0-9]*/exe; do
   case $(readlink "$exe" 2>/dev/null) in "$root"/blobs/*) echo "pid $(basename "${exe%/exe}") runs a program of ours" >&2; exit 1 ;; esac
 done
+for file in /etc/systemd/system/*.d/50-cortops.conf.new; do # of an apply that was cut off
+  [ ! -f "$file" ] || { rm -f "$file" && { rmdir "${file%/*}" 2>/dev/null || :; }; } || exit 1
+done
+for files in "$root"/adopted/*/*/files; do
+  [ ! -f "$files" ] || while read -r number mode uid gid path; do rm -f "$path.cortops-new" || exit 1; done <"$files"
+done
 for entry in "$root"/* "$root"/.[!.]*; do
   case ${entry##*/} in run | lock.json) continue ;; esac
   rm -rf "$entry" || exit 1

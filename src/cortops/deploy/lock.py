@@ -10,7 +10,7 @@ import asyncio
 import os
 import pwd
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from cortops.deploy.limits import demand_allowed
 from cortops.targets.ask import Said, ask
 from cortops.targets.quoting import quote
 from cortops.targets.target import Target
@@ -26,8 +27,10 @@ from cortops.words.errors import LockHeld, StoreUnavailable
 
 LEASE_S = 60
 LOCK_TIMEOUT_S = 15.0
+VIA_MAX_CHARS = 200
 TAKEOVERS_MAX = 3  # of one acquire: somebody else may take it over at the same moment
 
+# Through cat, which says why it cannot be written where the printf of a shell says "I/O error".
 _SH = r"""
 umask 077
 mkdir -p "$root/run" && exec 8>>"$root/run/lock.flock" && flock -w 10 8 || { echo "the lock of $root cannot be reached" >&2; exit 1; }
@@ -37,7 +40,7 @@ held= now=$(date +%s)
 id=${held#*'"apply":"'} id=${id%%'"'*}
 since=${held#*'"since":'} since=${since%%[!0-9]*}
 write() { # SINCE
-  printf '%s"since":%s,"lease_until":%s}' "$owner" "$1" "$((now + lease_s))" >"$lock.new" && mv -f "$lock.new" "$lock" || exit 1
+  printf '%s"since":%s,"lease_until":%s}' "$owner" "$1" "$((now + lease_s))" | cat >"$lock.new" && mv -f "$lock.new" "$lock" || exit 1
 }
 """
 _ACQUIRE = '[ -z "$held" ] || [ "$id" = "$instead_of" ] || { echo "$now"; echo "$held"; exit 0; }; write "$now"'
@@ -47,13 +50,17 @@ _RELEASE = '[ "$id" != "$apply" ] || rm -f "$lock"'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who applies. `machine`, `boot` and `pid_started` make it certain, on the same machine, that a process is gone."""
+    """Who applies. `machine`, `boot` and `pid_started` make it certain, on the same machine, that a process is gone.
+
+    via: how they came to that machine, as far as it knows: `ssh from 203.0.113.9`, `sudo by alice`.
+    """
 
     who: str  # user@host
     pid: int
     pid_started: int  # clock ticks after boot
     machine: str
     boot: str
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +81,11 @@ class Held:
 
 
 class Lock:
-    """The lock under `root` on `target`."""
+    """The lock under `root` on `target`. Nothing is changed without it, so it also asks who may change anything."""
 
-    def __init__(self, target: Target, root: str, clock: Clock) -> None:
+    def __init__(self, target: Target, root: str, clock: Clock, by: Sequence[str] = ()) -> None:
+        """by: those who may hold it, as `Owner.who`; everyone where it is empty."""
+        self._by = by
         self._target = target
         self._root = root
         self._clock = clock
@@ -85,9 +94,10 @@ class Lock:
     async def held(self, owner: Owner, apply_id: str, lease_s: int = LEASE_S) -> AsyncIterator[Held]:
         """Hold the lock inside the block, renewing it every third of its lease.
 
-        Raises LockHeld when another holds it, or when it was lost meanwhile (the block is cancelled then); StoreUnavailable when the target
-        gives no answer, while renewing only once the lease is over.
+        Raises NotAllowed, LockHeld when another holds it or when it was lost meanwhile (the block is cancelled then), StoreUnavailable when
+        the target gives no answer, while renewing only once the lease is over.
         """
+        self.demand_allowed(owner)
         held = await self._acquire(owner, apply_id, lease_s)
         try:
             async with asyncio.TaskGroup() as group:
@@ -98,6 +108,10 @@ class Lock:
             raise group_.exceptions[0] from None
         finally:
             await asyncio.shield(self._ask(_RELEASE, owner, apply_id, lease_s))
+
+    def demand_allowed(self, owner: Owner) -> None:
+        """NotAllowed for one who may not hold it; for a verb that has much to do before it needs the lock."""
+        demand_allowed(owner.who, self._by, where=self._target.name)
 
     async def holder(self) -> Holder | None:
         """Who holds it now, for `status`; StoreUnavailable when the target gives no answer."""
@@ -115,7 +129,7 @@ class Lock:
             now, holder = int(said.out[0]), _holder("".join(said.out[1:]))
             why = gone(holder, owner, now, process_exists(holder.pid, holder.pid_started))
             if not why:
-                raise _refusal(holder, now, self._target.name)
+                raise _refusal(holder, now, self._target.name, self._clock.now())
             instead_of, taken_over = holder.apply, f"took over the lock of {holder.who} (pid {holder.pid}): {why}"
         raise LockHeld(f"the lock on {self._target.name} changes hands too fast", where=self._target.name)
 
@@ -162,7 +176,18 @@ def this_process() -> Owner:
         pid_started=_started(os.getpid()) or 0,
         machine=f"{machine}/{namespace}",
         boot=_read("/proc/sys/kernel/random/boot_id"),
+        via=came_by(os.environ),
     )
+
+
+def came_by(env: Mapping[str, str]) -> str:
+    """How somebody came here, as their environment says: by SSH from an address, by sudo as another user; "" for neither."""
+    ways = []
+    if address := env.get("SSH_CONNECTION", "").partition(" ")[0]:
+        ways.append(f"ssh from {address}")
+    if user := env.get("SUDO_USER", ""):
+        ways.append(f"sudo by {user}")
+    return ", ".join(ways)[:VIA_MAX_CHARS]
 
 
 def _user() -> str:
@@ -199,11 +224,14 @@ def _holder(text: str) -> Holder:
 
 def _demand(said: Said, place: str) -> None:
     if not said.ok:
-        raise StoreUnavailable(f"the lock on {place} cannot be reached: {'; '.join(said.err) or said.why}", where=place)
+        why = "; ".join(said.err) or said.why
+        cure = "Log in there as root, or set sudo: true for that host." if "Permission denied" in why else ""
+        raise StoreUnavailable(f"the lock on {place} cannot be reached: {why}", where=place, next=cure)
 
 
-def _refusal(holder: Holder, now: int, place: str) -> LockHeld:
-    since = datetime.fromtimestamp(holder.since, UTC)
+def _refusal(holder: Holder, now: int, place: str, at: float) -> LockHeld:
+    """now: by the target's clock; at: by ours, in which people are told."""
+    since = datetime.fromtimestamp(at - (now - holder.since), UTC)
     return LockHeld(
         f"{holder.who} (pid {holder.pid}) has been applying since {since:%H:%M:%S} UTC ({now - holder.since} s)",
         where=f"lock on {place}, apply {holder.apply}",

@@ -44,19 +44,18 @@ def programs(manifest: Manifest | None) -> dict[str, NodeProgram]:
 
 
 def switched(record: HostRecord, changes: Mapping[str, Program]) -> tuple[Resource, ...]:
-    """As the newest generation, with the programs of these nodes replaced; every other node stays as it is recorded.
+    """As the newest generation, with the programs of these nodes replaced; every other node stays as it is, and as it is recorded.
 
     Refused for a node that was not adopted there.
     """
-    nodes = {name: replace(node, whole=False) for name, node in programs(record.latest).items()}
+    nodes = _untouched(record)
     sent: list[Blob] = []
     for name, program in changes.items():
         node = nodes.get(name)
         if node is None:
             raise not_adopted(name, record.host)
-        nodes[name] = replace(
-            node, program=program.sha256, release=program.release, blob=blob_path(record.environment, program.sha256), whole=False
-        )
+        blob = blob_path(record.environment, program.sha256)
+        nodes[name] = replace(node, program=program.sha256, release=program.release, blob=blob, untouched=False)
         if program.size is not None:
             sent.append(
                 program_blob(
@@ -72,14 +71,14 @@ def restored(record: HostRecord, earlier: Manifest, nodes: Collection[str] | Non
     UnknownName for a node that was not adopted by then.
     """
     then = programs(earlier)
-    now = {name: replace(node, whole=False) for name, node in programs(record.latest).items()}
+    now = _untouched(record)
     for name in sorted(then) if nodes is None else nodes:
         if name not in then:
             raise UnknownName(
                 f"{name} is not in generation {earlier.generation} of {record.host}",
                 next=f"It has: {', '.join(sorted(then)) or 'no node'}. See: cortops generations",
             )
-        now[name] = replace(then[name], whole=True)
+        now[name] = replace(then[name], whole=True, untouched=False)
     sent = [item.resource for item in earlier.resources if isinstance(item.resource, Blob)]
     wanted = {node.blob for node in now.values()}
     return _together(record, now.values(), [blob for blob in sent if blob.path in wanted])
@@ -95,6 +94,11 @@ def declared(record: HostRecord, wanted: Sequence[Resource]) -> tuple[Resource, 
             nodes[resource.name] = replace(resource, unit_sha256=known.unit_sha256, env_sha256=known.env_sha256)
     used = {node.blob for node in nodes.values()}
     return _together(record, nodes.values(), [item for item in wanted if isinstance(item, Blob) and item.path in used])
+
+
+def _untouched(record: HostRecord) -> dict[str, NodeProgram]:
+    """The nodes of the newest generation, for a plan that is about others."""
+    return {name: replace(node, whole=False, untouched=True) for name, node in programs(record.latest).items()}
 
 
 def strangers(record: HostRecord, wanted: Sequence[Resource]) -> tuple[str, ...]:

@@ -25,8 +25,10 @@ class Decision:
 def decide(resource: NodeProgram, wanted: Mapping[str, str], seen: Present | Absent) -> Decision:
     """A node that runs another program is restarted, one that stands still is started; the rest is set right without either.
 
-    What was edited by hand is told in every case, and put back only where the resource is wanted as a whole.
+    What was edited by hand is told in every case, and put back only where the resource is wanted as a whole. An untouched one is only told.
     """
+    if resource.untouched:
+        return Decision(None, "another node of this host; left as it is")
     if isinstance(seen, Absent):
         return Decision(Action.CREATE, "adopted: its program, unit and env file are copied here, and nothing is restarted")
     attributes = seen.attributes

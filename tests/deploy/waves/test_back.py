@@ -31,6 +31,11 @@ def test_without_a_word_every_node_goes_to_what_it_ran_before() -> None:
     assert [[goal.node for goal in group] for group in found.groups] == [["a"], ["b"], ["d"]]
 
 
+def test_a_node_that_runs_what_nobody_has_recorded_goes_to_what_is_recorded() -> None:
+    found = goals_of([H1, H2], nodes={}, hosts=(), to=None, runs={"a": sha("Z"), "b": sha("Y"), "c": sha("Z"), "d": ""})
+    assert told(found) == {"a": 3, "b": 1, "c": 3, "d": 0}
+
+
 def test_one_node_or_one_host() -> None:
     assert told(back(nodes={"b": "h1"})) == {"b": 1}
     assert told(back(hosts=("h2",))) == {"d": 0}

@@ -22,7 +22,7 @@ from cortops.deploy.waves.plan import Step
 from cortops.deploy.waves.run import Stopping
 from cortops.testing.clock import VirtualClock
 from cortops.words.change import Plan
-from cortops.words.errors import CortopsError, LockHeld, NoSafeMoment, StepFailed, Stopped, StoreUnavailable
+from cortops.words.errors import CortopsError, LockHeld, NoSafeMoment, ProgramFailed, StepFailed, Stopped, StoreUnavailable
 
 BUSY = OpenRound(round=("network", 41, 0), selected_at=0.0, precommitted_at=0.0)
 
@@ -180,10 +180,12 @@ def test_a_switch_writes_the_file_and_that_its_gate_has_begun_then_changes_that_
 @pytest.mark.parametrize(
     ("error", "runs_old", "cause", "declared"),
     [
-        (StepFailed("node-program:a could not be made on h1: it did not stay up with yyyyyy: it ended"), True, "program", "build-x"),
+        (ProgramFailed("node-program:a could not be made on h1: it did not stay up with yyyyyy: it ended"), True, "program", "build-x"),
         (StepFailed("blob:/x could not be made on h1: no space left on device"), True, "hindrance", "build-x"),
         (StepFailed("h1 stopped answering before node-program:a was done"), None, "unknown", "april"),
-        (StepFailed("node-program:a could not be made on h1: it did not stay up with yyyyyy: it ended"), False, "unknown", "april"),
+        (ProgramFailed("node-program:a could not be made on h1: it did not stay up with yyyyyy: it ended"), False, "unknown", "april"),
+        (StoreUnavailable("the manifests on h1 cannot be used: no space left on device"), False, "unknown", "april"),
+        (StoreUnavailable("the journal on h1 cannot be written: no space left on device"), True, "hindrance", "build-x"),
         (LockHeld("somebody applies"), True, "hindrance", "build-x"),
         (NoSafeMoment("not restarted: it precommitted in session 41"), True, "moment", "build-x"),
         (Stopped("stopped before anything was changed"), True, "stop", "build-x"),

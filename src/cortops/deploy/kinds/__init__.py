@@ -6,21 +6,25 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from cortops.deploy.kinds.authorized_key import AuthorizedKeyKind
 from cortops.deploy.kinds.blob import BlobKind
 from cortops.deploy.kinds.directory import DirectoryKind
 from cortops.deploy.kinds.file import FileKind
 from cortops.deploy.kinds.kind import Kind
 from cortops.deploy.kinds.node_program import NodeProgramKind
 from cortops.deploy.kinds.service import ServiceKind
+from cortops.deploy.kinds.tree import TreeKind
 from cortops.deploy.observed import Desired
 from cortops.targets.supervision import Supervisor
 from cortops.words.errors import BadInput
-from cortops.words.resource import Blob, Content, Directory, File, NodeProgram, Resource, Service
+from cortops.words.resource import AuthorizedKey, Blob, Content, Directory, File, NodeProgram, Resource, Service, Tree
 
 KINDS: tuple[tuple[type, Kind[Any]], ...] = (
     (Directory, DirectoryKind()),
     (File, FileKind()),
     (Blob, BlobKind()),
+    (Tree, TreeKind()),
+    (AuthorizedKey, AuthorizedKeyKind()),
     (Service, ServiceKind()),
     (NodeProgram, NodeProgramKind()),
 )
@@ -55,6 +59,6 @@ def _inputs(service: Service, items: dict[str, Desired]) -> bytes:
     digest = hashlib.sha256()
     for key in sorted(service.restart_on):
         if key not in items or "sha256" not in items[key].attributes:
-            raise BadInput(f"{service.id} restarts on {key}, which is no file or blob of {service.place}", where=service.because)
+            raise BadInput(f"{service.id} restarts on {key}, which is no file, blob or tree of {service.place}", where=service.because)
         digest.update(f"{key}\0{items[key].attributes['sha256']}\n".encode())
     return digest.hexdigest().encode()

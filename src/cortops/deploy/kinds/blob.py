@@ -39,7 +39,9 @@ make_blob() { # PATH MODE BYTES SHA256 STAMP
     [ ! -f "$part" ] || have=$(stat -c %s "$part") || return 1
     [ "$have" -le "$3" ] || { rm -f "$part"; have=0; }
     printf '%s\tsend\t%s\n' "$index" "$have" >&4
+    sed 's/.*) //' "/proc/$$/stat" | cut -d ' ' -f 3 >"$apply_run/taking" # our group of processes, for an apply that comes after us
     take "$(($3 - have))" >>"$part" || return 1
+    rm -f "$apply_run/taking"
     [ "$(stat -c %s "$part")" = "$3" ] || { echo "only $(stat -c %s "$part") of $3 bytes arrived"; return 1; }
     fits "$part" "$4" || { rm -f "$part"; return 1; }
     settle "$part" "$1" "$2" || return 1

@@ -221,11 +221,21 @@ np_put_files() { # KIND SHA256: files as kept; only those that differ are writte
   kept=$np_saved/$1-$(printf %.16s "$2")
   [ -d "$kept" ] || { echo "no copy of its $1 $(np_short "$2") is kept here"; return 1; }
   while read -r number mode uid gid path; do
+    if [ "$np_shape" = docker ] && [ -z "$np_prefix" ]; then # it stands still: its files are reached by its engine alone
+      np_put_inside "$kept/$number" || { rm -f "$np_saved/put.new"; echo "$path inside of $np_unit cannot be written"; return 1; }
+      continue
+    fi
     to=$np_prefix$path
     [ "$(hash_of "$to" 2>/dev/null)" != "$(hash_of "$kept/$number")" ] || continue
     cat "$kept/$number" >"$to.cortops-new" && chown "$uid:$gid" "$to.cortops-new" && settle "$to.cortops-new" "$to" "$mode" ||
       { rm -f "$to.cortops-new"; echo "$path cannot be written"; return 1; }
   done <"$kept/files"
+}
+np_put_inside() { # FILE: as the `path` of np_put_files in a container that does not run, with its mode and owner
+  there=$(np_from_container "$path" | sha256sum)
+  [ "${there%% *}" != "$(hash_of "$1")" ] || return 0
+  cat "$1" >"$np_saved/put.new" && chown "$uid:$gid" "$np_saved/put.new" && chmod "$mode" "$np_saved/put.new" &&
+    docker cp -a "$np_saved/put.new" "$np_unit:$path" >/dev/null </dev/null && rm -f "$np_saved/put.new"
 }
 np_put_back() { # UNIT-SHA256 ENV-SHA256: both as they were, empty for as they are
   if [ -n "$2" ] && [ "$2" != "$np_env_sha" ]; then np_put_files env "$2" || return 1; fi
@@ -276,8 +286,8 @@ np_point_unit() { # SHA256
     *) [ "$(readlink -f -- "$word")" = "$(readlink -f -- "$np_binary")" ] || { echo "$np_unit starts $word, not $np_binary"; return 1; } ;;
   esac
   if [ "$np_own" = "$1" ]; then # the operator's own file is that program: nothing of ours is needed
-    [ -e "$np_conf" ] || [ "$np_starts" = unfinished ] || return 0
-    rm -f "$np_conf" && { rmdir "${np_conf%/*}" 2>/dev/null || :; } && systemctl daemon-reload
+    [ -e "$np_conf" ] || [ -e "$np_conf.new" ] || [ "$np_starts" = unfinished ] || return 0
+    rm -f "$np_conf.new" "$np_conf" && { rmdir "${np_conf%/*}" 2>/dev/null || :; } && systemctl daemon-reload
     return
   fi
   blob=$(np_blob_of "$1")
@@ -386,6 +396,7 @@ np_up() { # SHA256 PID-OR-WORDS-OF-ITS-START: it runs as that and stays for a wh
     [ "$waited" -le "$np_start_s" ] || { np_why="it did not run after $np_start_s s"; return 1; }
   done
 }
+np_stays() { [ -n "$np_pid" ] && [ $(($(date +%s) - $(np_started "$np_pid"))) -gt "$np_settle_s" ]; } # it runs for a while already
 np_last_words() { # the last line of its log, without what may be a key
   case $np_shape in docker) docker logs --tail 1 "$np_unit" 2>&1 ;; *) tail -n 1 "$np_log" 2>/dev/null ;; esac |
     tr -d '\000-\010\013-\037' | sed 's#://[^ ]*#://…#g;s/[0-9a-fA-F]\{40,\}/…/g' | cut -c 1-160
@@ -406,6 +417,8 @@ make_node_program() { # PROGRAM copy|set|start UNIT-SHA256 ENV-SHA256 STOP_S STA
   elif [ "$np_own" = "$np_wanted" ] && [ "$np_shape" != docker ]; then np_keep_program "$np_binary" "$np_wanted" || return 1
   else echo "the program $(np_short "$np_wanted") is not on this host; it runs $(np_short "$np_program")"; return 1; fi
   was=$np_program was_pid=$np_pid was_unit=$np_unit_sha was_env=$np_env_sha was_starts=$np_starts
+  # Where an apply was cut off and what it had started has not stayed up, this one goes back to what ran before that.
+  [ ! -s "$np_saved/before" ] || np_stays || read -r was <"$np_saved/before"
   if [ -n "$np_unit_wanted$np_env_wanted" ] && [ "$np_unit_wanted,$np_env_wanted" != "$was_unit,$was_env" ]; then
     : >"$np_saved/pending" && sync "$np_saved/pending" || return 1
     np_put_back "$np_unit_wanted" "$np_env_wanted" || { np_undo; return 1; }
@@ -415,8 +428,10 @@ make_node_program() { # PROGRAM copy|set|start UNIT-SHA256 ENV-SHA256 STOP_S STA
     echo "runs $(np_short "$was") as pid $was_pid, not restarted"
     return 0
   fi
+  [ -z "$was" ] || { echo "$was" >"$np_saved/before.new" && sync "$np_saved/before.new" && mv -f "$np_saved/before.new" "$np_saved/before"; } ||
+    return 1
   if np_why=$(np_restart "$np_wanted") && np_up "$np_wanted" "$np_why"; then
-    rm -f "$np_saved/pending"
+    rm -f "$np_saved/pending" "$np_saved/before"
     np_see && np_keep || return 1
     echo "runs $(np_short "$np_wanted") as pid $np_pid${was_pid:+ (was $(np_short "$was"), pid $was_pid)}"
     return 0
@@ -424,9 +439,13 @@ make_node_program() { # PROGRAM copy|set|start UNIT-SHA256 ENV-SHA256 STOP_S STA
   words=$(np_last_words)
   printf 'it did not stay up with %s: %s%s' "$(np_short "$np_wanted")" "$np_why" "${words:+; its log ends: $words}"
   np_undo
-  return 1
+  return "$blames_program"
 }
 np_undo() { # all as before; what ran runs again
+  if [ "$np_shape" = docker ]; then # one that keeps ending would be gone while its files are written
+    np_process
+    [ -n "$np_pid" ] && [ "$np_pid" = "$was_pid" ] || docker stop -t "$np_stop_s" "$np_unit" >/dev/null 2>&1
+  fi
   np_see && np_put_back "$was_unit" "$was_env" >/dev/null && np_see || { echo "; $np_bad"; return 1; }
   if [ -z "$was" ]; then # it stood still before
     case $np_shape in
@@ -446,6 +465,7 @@ np_undo() { # all as before; what ran runs again
   else
     echo "; $(np_short "$was") does not run again: $np_why"
   fi
+  rm -f "$np_saved/before"
 }
 remove_node_program() { # as np_at
   np_at "$@"

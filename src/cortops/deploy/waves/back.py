@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cortops.deploy.manifest import Manifest
 from cortops.deploy.node_programs import programs
@@ -45,9 +46,17 @@ class Goals:
         return tuple(tuple(group) for group in found.values())
 
 
-def goals_of(histories: Iterable[HostHistory], *, nodes: Mapping[str, str], hosts: Collection[str], to: int | None) -> Goals:
+def goals_of(
+    histories: Iterable[HostHistory],
+    *,
+    nodes: Mapping[str, str],
+    hosts: Collection[str],
+    to: int | None,
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> Goals:
     """nodes (each with its host), hosts: those that go back, both empty = all adopted. to: the generation of their host, None = what each
-    node ran before.
+    node ran before. runs: sha256 of what nodes run now, as far as it was seen: one that nobody has recorded, because an apply was cut off
+    or somebody put it there, goes back to what is recorded.
 
     BadInput where a host does not keep that generation.
     """
@@ -63,7 +72,7 @@ def goals_of(histories: Iterable[HostHistory], *, nodes: Mapping[str, str], host
         asked = [name for name in history.latest if (not nodes and not hosts) or name in nodes or history.host in hosts]
         earlier = _generation(history, to) if to is not None and asked else None
         for name in asked:
-            goal = _goal(history, name, before(history.generations, name) if earlier is None else earlier)
+            goal = _goal(history, name, earlier or _before(history, name, runs.get(name, "")))
             goals += [goal] if isinstance(goal, Goal) else []
             still += [(name, goal)] if isinstance(goal, str) else []
     return Goals(goals=tuple(goals), still=tuple(still), silent=tuple(silent))
@@ -77,6 +86,10 @@ def _generation(history: HostHistory, to: int) -> Manifest:
             next=f"It keeps {', '.join(str(number) for number in kept)}. See: cortops generations {history.host}",
         )
     return kept[to]
+
+
+def _before(history: HostHistory, name: str, runs: str) -> Manifest | None:
+    return history.generations[-1] if runs not in ("", history.latest[name].program) else before(history.generations, name)
 
 
 def _goal(history: HostHistory, name: str, earlier: Manifest | None) -> Goal | str:

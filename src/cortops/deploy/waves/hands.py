@@ -18,12 +18,11 @@ from cortops.deploy.waves.machine import Switched, SwitchFailed, TakeBackFailed,
 from cortops.deploy.waves.plan import Step
 from cortops.deploy.waves.run import Stopping
 from cortops.words.clock import Clock
-from cortops.words.errors import CortopsError, NoSafeMoment, Refused, StepFailed, Stopped
+from cortops.words.errors import CortopsError, NoSafeMoment, ProgramFailed, Refused, Stopped
 
 LOOK_EVERY_S = 0.5  # while a safe moment is waited for
 SAY_AGAIN_S = 30.0
 _AGES = re.compile(r"[0-9]+ s ago")
-BLAMED = "did not stay up with"  # as the host's own program says it (kinds/node_program.sh)
 
 
 async def wait_for_moment(
@@ -59,7 +58,8 @@ class Around:
     """What all changes of one run share.
 
     states: by host. moment: whether a node may be restarted now. guard: one key on one host. declare: writes a node's release into the
-    environment file. mark: a node was changed now. say: a line about a node. turns: by host, for its applies come one after the other.
+    environment file. mark: a node was changed now. say: a line about a node. accepted: the flags by which people accepted the plan.
+    turns: by host, for its applies come one after the other.
     """
 
     states: Mapping[str, HostState]
@@ -74,6 +74,7 @@ class Around:
     tool_version: str
     clock: Clock
     stopping: Stopping
+    accepted: Sequence[str] = ()
     turns: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def apply(self, host: str, want: Want, patience: Patience, *, may_stop: bool) -> HostApplied:
@@ -94,6 +95,7 @@ class Around:
                 tool_version=self.tool_version,
                 report=self.report,
                 guard=guard,
+                accepted=self.accepted,
             )
 
     async def _safe(self, node: str, patience: Patience, *, may_stop: bool) -> None:
@@ -171,9 +173,9 @@ class HostHands:
         return lambda record: switched(record, {node: program})
 
     async def _not_switched(self, step: Step, before: str, error: CortopsError) -> SwitchFailed:
-        """Why, and what it runs now; the environment file says again what it said, where the old one runs."""
+        """Why, and what it runs now; the environment file says again what it said, where the old one runs. A refusal changed nothing."""
         text = error.what.removeprefix(f"node-program:{step.node} could not be made on {step.host}: ")
-        if isinstance(error, StepFailed) and not await self._runs_old(step):
+        if before and not isinstance(error, Refused) and not await self._runs_old(step):
             return SwitchFailed(step.node, text, "unknown")
         if before:
             self._around.declare(step.node, before)
@@ -182,7 +184,7 @@ class HostHands:
                 return SwitchFailed(step.node, text, "moment")
             case Stopped():
                 return SwitchFailed(step.node, text, "stop")
-        return SwitchFailed(step.node, text, "program" if BLAMED in text else "hindrance")
+        return SwitchFailed(step.node, text, "program" if isinstance(error, ProgramFailed) else "hindrance")
 
     async def _runs_old(self, step: Step) -> bool:
         return await runs(self._around.states[step.host], step.node, step.was) is True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cortops.deploy.earning_gate import Rate
 from cortops.deploy.journal import Entry
@@ -18,7 +18,7 @@ MINER = "miner"  # the only role that the chain selects (surfaces.nodes.earning)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostHistory:
-    """What one host has recorded. generations, judged: how gates ended, each the oldest first.
+    """What one host has recorded. generations, judged: how gates ended, each the oldest first. begun: who began each apply, by its id.
 
     silent: why it gave no answer, "" when it did.
     """
@@ -26,6 +26,7 @@ class HostHistory:
     host: str
     generations: tuple[Manifest, ...] = ()
     judged: tuple[Entry, ...] = ()
+    begun: Mapping[str, Entry] = field(default_factory=dict)
     silent: str = ""
 
     @property

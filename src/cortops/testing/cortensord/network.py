@@ -73,12 +73,23 @@ class CortensorNetwork:
         return self.latest()[0]
 
     def end_precommit(self, session: int) -> None:
-        """Precommits of this session are over."""
-        self._send("endPrecommit(uint256)", ["uint256"], [session])
+        """Precommits of this session are over; nothing where the last miner took that step just now."""
+        with self._over_already(session, COMMIT, ENDED):
+            self._send("endPrecommit(uint256)", ["uint256"], [session])
 
     def end(self, session: int) -> None:
-        """The session is over, whoever has committed."""
-        self._send("end(uint256,bool)", ["uint256", "bool"], [session, True])
+        """The session is over, whoever has committed; nothing where it is over already."""
+        with self._over_already(session, ENDED):
+            self._send("end(uint256,bool)", ["uint256", "bool"], [session, True])
+
+    @contextmanager
+    def _over_already(self, session: int, *states: int) -> Iterator[None]:
+        """A refusal is none where the session is in one of these states by now."""
+        try:
+            yield
+        except CallReverted:
+            if self.latest()[0] == session and self.latest()[1] not in states:
+                raise
 
     def latest(self) -> tuple[int, int]:
         """Id and state of the latest session; (0, 0) before the first."""

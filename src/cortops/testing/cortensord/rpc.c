@@ -41,7 +41,8 @@ int rpc_post(const char *url, const char *body, char answer[ANSWER_MAX]) {
     return -1;
   }
   int size = snprintf(sent, sizeof sent,
-    "POST %s HTTP/1.1\r\nHost: rpc\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s", path, strlen(body), body);
+    "POST %s HTTP/1.1\r\nHost: rpc\r\nUser-Agent: cortensord/" BUILD "\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    "Content-Length: %zu\r\n\r\n%s", path, strlen(body), body);
   size_t got = 0;
   if (send(link, sent, (size_t)size, MSG_NOSIGNAL) == size)
     for (ssize_t part; got < ANSWER_MAX - 1 && (part = recv(link, answer + got, ANSWER_MAX - 1 - got, 0)) > 0;) got += (size_t)part;

@@ -222,7 +222,19 @@ def _take_away(
     janitor: subprocess.Popen[bytes], keepers: Sequence[subprocess.Popen[bytes]], run: str, folder: Path, trees: Sequence[Path]
 ) -> None:
     """End the fleet and prove that nothing of it is left: process, mount, namespace, control group, link, file."""
-    networks = [_network(keeper.pid) for keeper in keepers]
+    networks = [name for keeper in keepers if (name := _network(keeper.pid))]
+    with ExitStack() as kept:  # open as long as we look, so that no other fleet gets a name of ours
+        for keeper in keepers:
+            with suppress(OSError):  # it ended already
+                kept.callback(os.close, os.open(f"/proc/{keeper.pid}/ns/net", os.O_RDONLY))
+        _end(janitor, keepers)
+        end = time.monotonic() + JANITOR_TIMEOUT_S
+        while (left := leftovers(run, folder, trees, networks)) and time.monotonic() < end:
+            time.sleep(LOOK_EVERY_S)  # PID 1 buries what was killed
+    assert not left, f"left of the test hosts: {left}"
+
+
+def _end(janitor: subprocess.Popen[bytes], keepers: Sequence[subprocess.Popen[bytes]]) -> None:
     assert janitor.stdin
     janitor.stdin.close()
     janitor.wait(JANITOR_TIMEOUT_S)
@@ -231,10 +243,6 @@ def _take_away(
             assert keeper.stdin
             keeper.stdin.close()
         keeper.wait(JANITOR_TIMEOUT_S)
-    end = time.monotonic() + JANITOR_TIMEOUT_S
-    while (left := leftovers(run, folder, trees, networks)) and time.monotonic() < end:
-        time.sleep(LOOK_EVERY_S)  # PID 1 buries what was killed
-    assert not left, f"left of the test hosts: {left}"
 
 
 def leftovers(run: str, folder: Path, trees: Sequence[Path], networks: Sequence[str] = ()) -> list[str]:

@@ -88,9 +88,14 @@ class SystemHost:
         self.do(f"rm -f {_FILLER}")
 
     def skew_clock(self, seconds: int) -> None:
-        """`date` tells the time `seconds` later (or earlier); 0 takes it back. The kernel's clock is the machine's and cannot differ."""
-        script = f'#!/bin/sh\nexec /usr/bin/date -d "@$(($(/usr/bin/date +%s) + {seconds}))" "$@"\n'
-        if seconds:
-            self.put("/usr/local/bin/date", script.encode(), mode=0o755)
-        else:
-            self.do("rm -f /usr/local/bin/date")
+        """`date`, and `stat` of when a file was written, tell the time `seconds` later (or earlier); 0 takes it back.
+
+        The kernel's clock is the machine's and cannot differ: processes and their units have started when they did.
+        """
+        date = f'exec /usr/bin/date -d "@$(($(/usr/bin/date +%s) + {seconds}))" "$@"\n'
+        stat = f'case " $* " in *" %Y "*) at=$(/usr/bin/stat "$@") && echo $((at + {seconds})) ;; *) exec /usr/bin/stat "$@" ;; esac\n'
+        for name, script in (("date", date), ("stat", stat)):
+            if seconds:
+                self.put(f"/usr/local/bin/{name}", f"#!/bin/sh\n{script}".encode(), mode=0o755)
+            else:
+                self.do(f"rm -f /usr/local/bin/{name}")
