@@ -146,7 +146,7 @@ def test_what_programs_get() -> None:
 
 
 def test_replies_are_read_and_a_silent_host_is_a_failure() -> None:
-    hosts = {"h1": Host(ssh="me@h1"), "h2": Host(ssh="h2")}
+    hosts = {"h1": Host(ssh="me@h1:2222"), "h2": Host(ssh="h2")}
     text = b"@host\th1\nuid\t0\n@end\t1\n"
     replies = {
         question_id("h1"): Answer(question=question_id("h1"), at=NOW, elapsed_s=1, status=0, body=text),
@@ -154,7 +154,7 @@ def test_replies_are_read_and_a_silent_host_is_a_failure() -> None:
     }
     found = verb.found_in(hosts, replies, None, at=NOW, records=RECORDS)
     assert [one.host for one in found.hosts] == ["h1"] and found.failures == {"h2": "h2: refused"}
-    assert found.ways == {"h1": "ssh me@h1", "h2": "ssh h2"}
+    assert found.ways == {"h1": "ssh -p 2222 me@h1", "h2": "ssh h2"}
 
 
 def test_a_new_file_is_valid_and_a_second_look_changes_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def helped(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_verb_says_what_it_takes(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     text = helped(words, capsys)
     assert f"Usage: cortops {' '.join(words)}" in text
-    for option in ("--port-base", "--json", "--debug"):
+    for option in ("--port-base", "--json", "--debug", "--ask-sudo"):
         assert option in text
     flat = " ".join(text.replace("│", " ").split())
     assert "Shift every local port by this" in flat

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 from tests.deploy.test_fleet_driver import DOCKER, FOUND, NOHUP, declared, on_h1, want
-from tests.deploy.test_plan import ALL, TOKEN, desired, well
+from tests.deploy.test_plan import ALL, CHAIN, TOKEN, desired, well
 
 from cortops.cli.plan import as_json, as_text
 from cortops.deploy.deployment import Look
 from cortops.deploy.fleet_driver import seen_as
 from cortops.deploy.journal import ApplyRecord, StepRecord
+from cortops.deploy.limits import lasting
 from cortops.deploy.observed import Absent, Observed, Unseen
 from cortops.deploy.plan import plan
 from cortops.deploy.wanted import Kind, SecretView, Wanted
@@ -19,16 +20,26 @@ from cortops.deploy.wanted import Kind, SecretView, Wanted
 DONE = StepRecord(resource="file:/x", action="create", outcome="done", at=1, text="")
 
 
-def looked(seen: dict[str, Observed], *, cut_off: ApplyRecord | None = None, wanted: tuple[Wanted, ...] = ()) -> Look:
+def looked(
+    seen: dict[str, Observed],
+    *,
+    cut_off: ApplyRecord | None = None,
+    wanted: tuple[Wanted, ...] = (),
+    development: bool = False,
+    over: tuple[str, ...] = (),
+) -> Look:
     items = tuple(desired(item) for item in ALL)
+    found = plan("lab", items, seen, [], "1")
     return Look(
-        plan=plan("lab", items, seen, [], "1"),
+        plan=found,
         view=SecretView(environment="lab", wanted=wanted, entries={}, now=0),
         desired=items,
         recorded=(),
         observed=seen,
         latest=None,
         cut_off=cut_off,
+        lasting=lasting(found, development=development),
+        over=over,
     )
 
 
@@ -46,9 +57,25 @@ def test_from_nothing_every_wave_is_shown_with_reasons_and_the_next_command() ->
     assert "chain could not be looked at: no chain" in lines
     assert "0 of 5 resources need no change" in lines
     assert "1 secrets are made by the apply: deployer/key" in lines
-    assert "1 changes on chain cannot be taken back." in lines
     digest = looked(NOTHING | {TOKEN.key: Unseen("no chain")}).plan.digest[:12]
-    assert lines[-1] == f"digest {digest}    next: cortops apply lab.yaml --plan {digest}"
+    assert lines[-2:] == [
+        "cannot be taken back: contract:token: a contract stays on its chain for ever",
+        f"digest {digest}    next: cortops apply lab.yaml --plan {digest} --accept-irreversible",
+    ]
+
+
+def test_what_a_chain_of_our_own_keeps_goes_with_it_and_needs_no_flag() -> None:
+    lines = as_text(looked(NOTHING, development=True), "lab.yaml", why=False).splitlines()
+    assert lines[-2] == "1 changes on the development chain go only with it: cortops down --purge."
+    assert lines[-1].endswith(f"--plan {looked(NOTHING).plan.digest[:12]}")
+
+
+def test_a_limit_that_a_plan_is_over_is_shown_with_the_flag_for_just_this_plan() -> None:
+    seen = NOTHING | {TOKEN.key: well(TOKEN)}
+    lines = as_text(looked(seen, over=("deletes 31 (service:a, …)",)), "lab.yaml", why=False).splitlines()
+    assert lines[-3:-1] == ["over a limit: deletes 31 (service:a, …)", "All of it can be taken back."]
+    assert lines[-1].endswith(" --accept-large")
+    assert as_json(looked(seen, over=("deletes 31",)))["over_limits"] == ["deletes 31"]
 
 
 def test_when_all_is_as_declared_there_is_nothing_to_do_and_the_reasons_are_there_to_ask_for() -> None:
@@ -76,6 +103,16 @@ def test_a_taken_port_and_a_cut_off_apply_are_told_first_hand() -> None:
     text = as_text(looked(seen, cut_off=cut_off), "lab.yaml", why=False)
     assert text.startswith("The apply a1 by ops@laptop was cut off after 2 steps; this plan is what is left of it.\n")
     assert "\nblocked: service:c1: port 8545 is taken by pid 7 (anvil)\n" in text
+
+
+def test_a_port_that_this_plan_frees_first_blocks_nothing() -> None:
+    old, new = replace(CHAIN, name="old", needs=(), ports=(8545,)), replace(CHAIN, needs=(), ports=(8545,))
+    seen: dict[str, Observed] = {old.key: well(old), new.key: Absent(blocked="port 8545 is taken by pid 7 (anvil)")}
+    made = plan("lab", [desired(new)], seen, [desired(old)], "1")
+    look = replace(looked(WELL), plan=made, desired=(desired(new),), recorded=(desired(old),), observed=seen)
+    assert look.blocked == ()
+    kept = replace(look, plan=plan("lab", [desired(new)], seen, [], "1"))
+    assert [why for _, why in kept.blocked] == ["port 8545 is taken by pid 7 (anvil)"]
 
 
 def fleet_looked(seen: dict[str, Observed]) -> Look:
@@ -133,7 +170,7 @@ def test_of_a_fleet_a_host_that_is_not_reached_is_told_once() -> None:
 def test_json_names_every_resource_once(seen: dict[str, Observed]) -> None:
     look = looked(seen)
     shape = as_json(look)
-    assert list(shape) == ["digest", "changes", "unchanged", "unknown", "blocked", "secrets_to_make"]
+    assert list(shape) == ["digest", "changes", "unchanged", "unknown", "blocked", "secrets_to_make", "irreversible", "over_limits"]
     changes, unchanged, unknown = shape["changes"], shape["unchanged"], shape["unknown"]
     assert isinstance(changes, list) and isinstance(unchanged, list) and isinstance(unknown, list)
     assert len(changes) + len(unchanged) + len(unknown) == len(ALL)

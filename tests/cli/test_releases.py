@@ -182,7 +182,7 @@ EMPTY = Answer(question="discover", at=NOW, elapsed_s=1.0, status=0, body=b"")
 def test_a_host_that_keeps_silent_wants_attention_and_all_of_them_are_a_failure(
     verb: Verb, monkeypatch: pytest.MonkeyPatch, answering: tuple[str, ...], status: int
 ) -> None:
-    async def with_fleet(hosts: Mapping[str, Host], common: Any, *, ask_sudo: bool, then: Callable[..., Any]) -> Any:
+    async def with_fleet(hosts: Mapping[str, Host], common: Any, then: Callable[..., Any]) -> Any:
         assert {name: host.sudo for name, host in hosts.items()} == {"h1": True, "h2": True}
         return {question_id(name): EMPTY if name in answering else SILENT for name in hosts}, NOW
 

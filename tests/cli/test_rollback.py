@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from tests.cli.fleet_stage import LAB
 from tests.deploy.waves.records import history
 
 from cortops.cli import main
-from cortops.cli.rollback import Back, Found, _ended
+from cortops.cli.rollback import Back, Found, _ended, _size
+from cortops.deploy.limits import over_limits
 from cortops.deploy.waves.back import Goals, goals_of
 from cortops.deploy.waves.history import HostHistory
+from cortops.environment.rules import ApplyRules
 from cortops.words.change import Action, Change, Reversal
 from cortops.words.errors import NoSafeMoment, StepFailed, Stopped
 
@@ -43,6 +46,20 @@ def test_what_would_go_back_and_what_stays() -> None:
     told = found(silent=True).as_json()
     assert [one["node"] for one in told["goals"]] == ["a", "b"]  # type: ignore[attr-defined]
     assert told["silent"] == [{"host": "h3", "why": "no answer within 10 s"}]
+
+
+def test_a_rollback_over_a_limit_names_the_flag_and_asks_nobody() -> None:
+    changes = [change("RESTART", f"h{number}") for number in range(60)]
+    size = _size(changes, {"h0": history({"a": "XY"})})
+    assert (size.hosts[-1], len(size.stops[0]), size.running) == ("h59", 60, 1)
+    over = over_limits(size, ApplyRules())
+    text = replace(found(), over=over).as_text("cortops rollback").splitlines()
+    assert [line.partition(":")[0] for line in text[-3:-1]] == ["over a limit", "over a limit"]
+    assert text[-1] == "digest 5c1e5c1e5c1e    next: cortops rollback --plan 5c1e5c1e5c1e --accept-large"
+
+
+def change(action: str, host: str) -> Change:
+    return Change(target=host, resource="node-program:a", action=Action[action], reason="", reversal=Reversal.RESTORE, wave=1)
 
 
 def ended(results: dict[str, object], *, silent: bool = False) -> Back:
@@ -94,3 +111,21 @@ def test_a_word_that_is_nothing_is_refused(tmp_path: Path, capsys: pytest.Captur
             main(words)
         assert left.value.code == 2
     assert "m99 is no node or host of lab.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("rollback", "m07", "--ours", "lab.yaml"), "m07 and --ours are two things to go back"),
+        (("rollback", "--accept-large", "lab.yaml"), "--accept-large accepts one plan, so it needs --plan DIGEST"),
+        (("apply", "--accept-large", "lab.yaml"), "--accept-large accepts one plan, so it needs --plan DIGEST"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    words: tuple[str, ...], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lab.yaml").write_text(LAB)
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2 and what in capsys.readouterr().err

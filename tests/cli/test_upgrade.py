@@ -11,16 +11,19 @@ from tests.cli.fleet_stage import LAB
 from tests.deploy.waves.records import entry, history
 
 from cortops.cli import generations, upgrade
+from cortops.cli.common import Common
 from cortops.cli.release_file import ReleaseFile
-from cortops.cli.upgrade_run import Scene
+from cortops.cli.upgrade_run import Scene, _size
 from cortops.cli.upgrade_told import about, plan_json, plan_text, result_json, result_text
 from cortops.deploy.earning_gate import Rate
+from cortops.deploy.limits import over_limits
 from cortops.deploy.node_programs import Program
 from cortops.deploy.waves.history import HostHistory
 from cortops.deploy.waves.machine import NodeState, Phase, Upgrade, begin
 from cortops.deploy.waves.plan import Candidate, UpgradePlan, Wishes, plan_upgrade
 from cortops.environment.declared import Environment
 from cortops.environment.load import load
+from cortops.environment.rules import ApplyRules
 from cortops.testing.clock import START
 from cortops.words.errors import BadInput, PermissionMissing, Refused, UnknownName
 
@@ -189,6 +192,27 @@ def test_a_plan_is_found_again_by_its_digest_though_another_would_go_first_now()
     found = scene.planned_as(plan.digest[:12], Wishes())
     assert found is not None and found.plan.steps[0].node == "m07"
     assert scene.planned_as("0" * 12, Wishes()) is None
+
+
+def test_an_upgrade_over_a_limit_names_the_flag_and_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [candidate(f"m{number}", f"h{number}") for number in range(60)]
+    plan = plan_upgrade("lab", "april", NEW, nodes, Wishes())
+    size = _size(plan, nodes)
+    assert (len(size.hosts), size.running, sum(map(len, size.stops))) == (60, 60, 60)
+    (over,) = over_limits(size, ApplyRules())
+    assert over.startswith("changes what is on 60 hosts") and "rules.apply.hosts_max is 50" in over
+    scene = Scene(
+        program=Program(sha256=NEW, release="april"),
+        observed=None,  # type: ignore[arg-type]
+        histories={},
+        plan=plan,
+        notes=(f"over a limit: {over}",),
+        over=(over,),
+    )
+    assert upgrade._tell(scene, "cortops upgrade april", Common()) == upgrade.ATTENTION
+    lines = capsys.readouterr().out.splitlines()
+    assert f"note: over a limit: {over}" in lines
+    assert lines[-1].endswith(f"next: cortops upgrade april --plan {plan.digest[:12]} --accept-large")
 
 
 # --- after ---

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 from tests.surfaces.stage import example, site_of
 
-from cortops.cli.watched import Watched, meant
+from cortops.cli.watched import Intentions, Watched, meant
 from cortops.console.view import TaskLine
 from cortops.contracts.network import Network
 from cortops.contracts.records import Task
-from cortops.deploy.journal import ApplyRecord, StepRecord
+from cortops.deploy.journal import ApplyRecord, Journal, StepRecord
 from cortops.monitor.restarts import Restart
 from cortops.monitor.watch import Watch
 from cortops.words.errors import ChainUnreachable
@@ -101,3 +101,24 @@ def test_an_apply_meant_the_restarts_of_services_it_had_a_step_for(step_at: int,
 
 def test_where_nothing_was_ever_applied_nothing_was_meant() -> None:
     assert meant([restart("router-1", seen_at=100, at=110)], None) == {}
+
+
+class Told(Journal):
+    """A journal whose last apply is given."""
+
+    def __init__(self, last: ApplyRecord | None) -> None:
+        self._last = last
+
+    async def last_apply(self) -> ApplyRecord | None:
+        return self._last
+
+
+def test_every_host_tells_of_its_own_steps_of_the_same_apply() -> None:
+    def applied(apply: str, service: str) -> Told:
+        steps = (StepRecord(resource=f"service:{service}", action="update", outcome="done", at=105, text=""),)
+        return Told(ApplyRecord(apply=apply, begun=90, by="ops", digest="d", steps=steps, finished="ok"))
+
+    restarts = [restart(name, seen_at=100, at=110) for name in ("chain-1", "router-1", "miner-1")]
+    intended = Intentions(applied("a-2", "chain-1"), [applied("a-2", "router-1"), applied("a-1", "miner-1"), Told(None)])
+    assert asyncio.run(intended(restarts)) == dict.fromkeys(("chain-1", "router-1"), "apply a-2 by ops")
+    assert asyncio.run(Intentions(Told(None), [applied("a-1", "miner-1")])(restarts)) == {}

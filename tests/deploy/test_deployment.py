@@ -24,6 +24,7 @@ from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.targets.local import LocalTarget
 from cortops.targets.supervisord import Supervisord
 from cortops.testing.clock import VirtualClock
+from cortops.words.change import Action
 from cortops.words.errors import LockHeld, PlanChanged, PortTaken, StepFailed
 from cortops.words.resource import Blob
 
@@ -63,6 +64,8 @@ class _Scripted:
                 return
             self.world.made.append(key)
             self.world.there[key] = dict(step.desired.attributes)
+            if step.action is Action.DELETE:
+                del self.world.there[key]
             yield Progress(key=key, event="done")
 
 
@@ -172,6 +175,17 @@ def test_two_at_once_are_refused(tmp_path: Path, no_gate: None) -> None:
                 await engine.apply(deployment, apply_id="a1", owner=this_process(), digest=None, report=lambda event: None)
 
     asyncio.run(run())
+
+
+def test_where_nothing_is_to_do_another_one_that_applies_is_not_in_the_way(tmp_path: Path, no_gate: None) -> None:
+    deployment = deployment_in(tmp_path, World())
+    apply(deployment)
+
+    async def beside() -> engine.Applied:
+        async with deployment.lock.held(this_process(), "other"):
+            return await engine.apply(deployment, apply_id="mine", owner=this_process(), digest=None, report=lambda event: None)
+
+    assert asyncio.run(beside()).made == 0
 
 
 def test_the_secrets_of_an_environment_are_those_that_its_declaration_names() -> None:

@@ -57,11 +57,14 @@ class Memory:
     last: ApplyRecord | None = None
     kept: list[Manifest] = field(default_factory=list)
 
+    def demand_allowed(self, owner: Owner) -> None:
+        """Everyone may."""
+
     @asynccontextmanager
     async def held(self, owner: Owner, apply_id: str) -> AsyncIterator[Held]:
         yield Held(apply=apply_id)
 
-    async def begin(self, apply_id: str, *, by: str, digest: str) -> None:
+    async def begin(self, apply_id: str, *, by: str, digest: str, **_: object) -> None:
         self.last = ApplyRecord(apply=apply_id, begun=0, by=by, digest=digest, steps=(), finished=None)
 
     async def finish(self, apply_id: str, outcome: str) -> None:

@@ -21,6 +21,7 @@ from cortops.environment.declared import Environment
 from cortops.environment.load import load
 from cortops.surfaces.fleet.discover import HostFound, read
 from cortops.surfaces.fleet.installed import Installed, Shape
+from cortops.testing.installed import installed
 from cortops.words.change import Action, Plan
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
@@ -28,32 +29,7 @@ from cortops.words.question import Answer, NoAnswer, Question, Reply, Shell, Sil
 from cortops.words.resource import Cortensord, Directory
 
 WALLET = "0x" + "aB" * 20
-FOUND = Installed(
-    host="h1",
-    shape=Shape.ANSIBLE,
-    instance="7",
-    role="miner",
-    runs="minerv4",
-    user="cortensor",
-    unit="cortensor-7.service",
-    env_file="/home/deploy/.cortensor/.env-7",
-    log="/var/log/cortensord-7.log",
-    binary="/usr/local/bin/cortensord",
-    address=WALLET,
-    pid=812,
-    running=True,
-    enabled=True,
-    started_at=1_795_576_320.0,
-    restarts=0,
-    binary_sha256="b2" * 32,
-    binary_kind="program",
-    lfs_oid="",
-    running_sha256="3f2a1b" + "0" * 58,
-    unit_sha256="c3" * 32,
-    env_sha256="d4" * 32,
-    env={},
-    notes=(),
-)
+FOUND = installed(7, address=WALLET, pid=812, started_at=1_795_576_320.0, binary_sha256="b2" * 32, running_sha256="3f2a1b" + "0" * 58)
 ASKED = Shell(id="installed:h1", target="h1", script="true")
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.deploy.keys_and_trees import another_command, authorized_key, only_theirs, tree, unstamp
 from tests.deploy.node_by_hand import end_node, end_node_and_copies, node_program
 
 from cortops.deploy.kinds import KINDS, desire
@@ -22,7 +23,7 @@ from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress
 from cortops.testing.host import Host, host
 from cortops.words.change import Action
 from cortops.words.entity import Entity
-from cortops.words.resource import Blob, Content, Directory, File, NodeProgram, Resource, Service
+from cortops.words.resource import AuthorizedKey, Blob, Content, Directory, File, NodeProgram, Resource, Service, Tree
 
 ENTITY = Entity("node", "m1")
 
@@ -74,6 +75,8 @@ CASES: dict[type, Case] = {
     Directory: Case(directory, lambda host: (host.root / "odd 'name'/sub").chmod(0o700)),
     File: Case(file, lambda host: (host.root / "-odd name.env").write_text("KEY=w\n") and None),
     Blob: Case(blob, lambda host: flip_a_byte(host.root / "big bin")),
+    Tree: Case(tree, unstamp),
+    AuthorizedKey: Case(authorized_key, another_command, tidy=only_theirs),
     Service: Case(service, hand_edit, Action.RESTART),
     NodeProgram: Case(node_program, end_node, Action.START, end_node_and_copies),
 }
@@ -123,7 +126,8 @@ def leave_no_log(host: Host) -> None:
 
 
 @pytest.fixture(name="h")
-def _host() -> Iterator[Host]:
+def _host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     with host() as made:
         yield made
         leave_no_log(made)

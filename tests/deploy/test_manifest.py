@@ -13,6 +13,7 @@ from cortops.testing.host import Host, host
 from cortops.words.entity import Entity
 from cortops.words.errors import StoreUnavailable
 from cortops.words.resource import (
+    AuthorizedKey,
     Blob,
     Contract,
     ContractState,
@@ -24,6 +25,7 @@ from cortops.words.resource import (
     Resource,
     SecretRef,
     Service,
+    Tree,
 )
 
 COMMON = {"place": "h1", "entity": Entity("node", "m1"), "because": "t:1", "needs": ("h1 directory:/d",)}
@@ -32,6 +34,8 @@ RESOURCES: tuple[Resource, ...] = (
     Directory(**COMMON, path="/d", mode=0o700, keep=True),
     File(**COMMON, path="/d/é\n", content=("KEY=", SecretRef("m1/key"), "\n"), mode=0o600),
     Blob(**COMMON, path="/b", release="r1", sha256="ab", size=3),
+    Tree(**COMMON, path="/t", archive="/b", sha256="ab", size=3, python="3.11", machine="x86_64"),
+    AuthorizedKey(**COMMON, account="ops", public="ssh-ed25519 AAAA", command="/o", mark="cortops-lab"),
     Service(**COMMON, name="m1", argv=("a", "b c"), directory="/d", log_path="/l", ports=(1, 2), restart_on=("h1 file:/x",)),
     Contract(**COMMON, name="c", rpc_url="http://x", address="0x1", init_code="0x2", code_hash="0x3", salt="0x5", signer=SecretRef("w")),
     ContractState(**COMMON, name="s", rpc_url="http://x", to="0x1", read="0x2", expect="0x3", write="0x4", signer=SecretRef("w")),
@@ -48,6 +52,8 @@ MANIFEST = Manifest(
     digest="d1",
     tool_version="0.1.0",
     resources=tuple(Desired(resource=one, attributes={"sha256": "ab"}, payload=b"the secret") for one in RESOURCES),
+    declared="format: 1\nenvironment: lab  # é\n",
+    restores=0,
 )
 
 

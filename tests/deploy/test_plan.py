@@ -114,6 +114,13 @@ def test_what_could_not_be_seen_is_neither_created_nor_deleted() -> None:
     assert ENV.id not in {item.resource for item in found.unchanged}
 
 
+def test_what_could_not_be_seen_is_looked_at_later_when_something_far_below_it_changes() -> None:
+    seen: dict[str, Observed] = {**{item.key: well(item) for item in ALL}, ROUTER.key: Unseen("no answer"), ETC.key: Absent()}
+    assert ("service:r1", Action.ENSURE, 2) in actions(planned(seen)), "ETC is needed by what it needs"
+    seen[ETC.key] = well(ETC)
+    assert actions(planned(seen)) == []
+
+
 def test_what_is_no_longer_declared_is_deleted_last_and_in_reverse_but_never_data_or_chain_state() -> None:
     data = replace(ETC, path="/srv/data", keep=True)
     old_service = replace(CHAIN, name="old", needs=())
@@ -123,6 +130,23 @@ def test_what_is_no_longer_declared_is_deleted_last_and_in_reverse_but_never_dat
     seen: dict[str, Observed] = {item.key: well(item) for item in (*ALL, *recorded)}
     found = planned(seen, recorded=recorded)
     assert actions(found) == [("service:old", Action.DELETE, 1), ("file:/srv/etc/old.env", Action.DELETE, 1)]
+
+
+def test_a_service_in_the_place_of_which_another_listens_goes_first() -> None:
+    old = replace(CHAIN, name="old", needs=(), ports=(8545, 8546))
+    elsewhere = replace(CHAIN, name="elsewhere", place="h2", needs=(), ports=(8545,))
+    new = replace(CHAIN, ports=(8545,))
+    seen: dict[str, Observed] = {ETC.key: well(ETC), new.key: Absent(), old.key: well(old), elsewhere.key: well(elsewhere)}
+    assert actions(planned(seen, (ETC, new), recorded=(elsewhere, old))) == [
+        ("service:old", Action.DELETE, 1),
+        ("service:c1", Action.CREATE, 2),
+        ("service:elsewhere", Action.DELETE, 3),
+    ]
+    seen[new.key] = well(new)
+    assert actions(planned(seen, (ETC, new), recorded=(elsewhere, old))) == [
+        ("service:old", Action.DELETE, 1),
+        ("service:elsewhere", Action.DELETE, 1),
+    ]
 
 
 def test_only_what_stays_on_chain_cannot_be_taken_back() -> None:

@@ -251,10 +251,11 @@ def test_killed_at_any_boundary_the_next_apply_finishes(h: Host, at: int, after:
 
 @dataclass(slots=True)
 class CutUpload:
-    """A target whose line breaks after so many bytes of data."""
+    """A target whose line breaks after so many bytes of data; stands: after them nothing comes, and nobody is told."""
 
     inner: LocalTarget
     after_bytes: int
+    stands: bool = False
 
     @property
     def name(self) -> str:
@@ -268,6 +269,8 @@ class CutUpload:
         async for chunk in data:
             yield chunk[:left]
             left -= len(chunk)
+            if left <= 0 and self.stands:
+                await asyncio.Event().wait()
             if left <= 0:
                 raise ConnectionResetError("cut")
 
@@ -284,6 +287,30 @@ def test_an_upload_cut_in_the_middle_is_resumed(h: Host) -> None:
     assert 0 < (h.root / "b.part").stat().st_size <= 5 << 20
     assert apply(h.driver(), steps(Action.CREATE, items), "a2") == [("b", "begun"), ("b", "done")]
     assert (h.root / "b").read_bytes() == data
+    apply(h.driver(), steps(Action.DELETE, items))
+
+
+def test_an_upload_that_nobody_goes_on_with_is_ended_by_the_next_apply(h: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sent it is gone without a word: the host waits for bytes until its deadline, minutes later."""
+    monkeypatch.setattr(target_driver, "APPLY_WAIT_S", 1)
+    data = bytes(range(256)) * (12 << 12)
+    digest = hashlib.sha256(data).hexdigest()
+    (h.cache / digest).write_bytes(data)
+    items = want(h, Blob(place=h.name, entity=ENTITY, because="t:4", path=f"{h.root}/b", release="r", sha256=digest, size=len(data)))
+
+    async def main() -> list[str]:
+        gone = TargetDriver(CutUpload(h.target, 5 << 20, stands=True), h.manager, h.blob).apply(steps(Action.CREATE, items), "a1")
+        assert (await anext(gone)).event == "begun"
+        silent = asyncio.ensure_future(anext(gone))
+        while not (h.root / "b.part").exists() or not (h.root / "b.part").stat().st_size:  # noqa: ASYNC110 — another process writes it
+            await asyncio.sleep(0.02)
+        found = [event.event async for event in h.driver().apply(steps(Action.CREATE, items), "a2")]
+        assert (await silent).event == "failed"
+        await gone.aclose()
+        return found
+
+    assert asyncio.run(main()) == ["begun", "done"]
+    assert (h.root / "b").read_bytes() == data and not (h.root / "run/taking").exists()
     apply(h.driver(), steps(Action.DELETE, items))
 
 
@@ -320,3 +347,20 @@ def test_other_shells_see_the_same(h: Host, shell: list[str]) -> None:
     )
     assert (checked.returncode, checked.stderr) == (0, "")
     apply(h.driver(), steps(Action.DELETE, items[1::-1]))
+
+
+@pytest.mark.parametrize(
+    ("status", "event", "blames"), [(0, "done", False), (1, "failed", False), (target_driver.BLAMES_PROGRAM, "failed", True)]
+)
+def test_a_step_tells_by_its_status_whether_the_new_program_is_to_blame(
+    h: Host, monkeypatch: pytest.MonkeyPatch, status: int, event: str, blames: bool
+) -> None:
+    driver, item = h.driver(), want(h, directory(h))
+    program = driver.apply_program(steps(Action.CREATE, item), "a1").replace(" make_directory ", f' sh -c "echo said; exit {status}" ')
+    monkeypatch.setattr(TargetDriver, "apply_program", lambda *_: program)
+
+    async def main() -> list[Progress]:
+        return [progress async for progress in driver.apply(steps(Action.CREATE, item), "a1")]
+
+    assert asyncio.run(main())[-1] == Progress(key=item[0].resource.key, event=event, text="said", blames_program=blames)  # type: ignore[arg-type]
+    assert json.loads((h.root / "journal.jsonl").read_text().splitlines()[-1])["event"] == event

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cortops.environment.declared import Places
 from cortops.environment.expand import NAMES_MAX, expand, names
 
 
@@ -90,3 +91,25 @@ def test_all_ranges_together_are_limited() -> None:
     got = expand({"nodes": many})  # type: ignore[dict-item]
     assert not got.complete
     assert got.findings[-1].what == "makes more than 500,000 values of all ranges together"
+
+
+def test_a_list_in_the_place_of_one_value_is_taken_by_position() -> None:
+    body = {"address": ["0xa", "0xb"], "routers": ["r1", "r[2-3]"], "host": ["h{n}", "h[8-9]"], "api_key": {"secret": ["x"]}}
+    got = expand({"nodes": {"m[1-2]": body, "one": {"address": ["0xa"]}}})
+    assert got.findings == ()
+    assert got.tree["nodes"] == {
+        "m1": {"address": "0xa", "routers": ["r1", "r2", "r3"], "host": "h1", "api_key": {"secret": ["x"]}},
+        "m2": {"address": "0xb", "routers": ["r1", "r2", "r3"], "host": "h9", "api_key": {"secret": ["x"]}},
+        "one": {"address": ["0xa"]},
+    }
+    places = Places({("nodes", "m[1-2]", "address", 1): (7, 30), ("nodes", "m[1-2]", "address"): (7, 20)}, got.origins)
+    assert places.find(("nodes", "m2", "address")) == (7, 30)
+    assert places.find(("nodes", "m1", "address")) == (7, 20), "the nearest that is known"
+
+
+@pytest.mark.parametrize(("values", "count"), [(["a"], 1), (["a", "b", "c", "d"], 4), ([], 0)])
+def test_a_list_of_another_length_is_one_mistake_where_it_stands(values: list[str], count: int) -> None:
+    got = expand({"nodes": {"m[1-3]": {"address": [*values]}}})
+    assert [(finding.path, finding.what) for finding in got.findings] == [
+        (("nodes", "m[1-3]", "address"), f"has {count} values for the 3 of m[1-3]")
+    ]

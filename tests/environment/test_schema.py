@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ def errors(value: Any, rule: dict[str, Any], root: dict[str, Any], path: str = "
         "maxLength",
         "items",
         "maxItems",
+        "maxProperties",
         "enum",
     }
     known |= {"minItems", "minProperties", "minimum", "maximum", "exclusiveMinimum"}
@@ -91,9 +93,24 @@ def test_the_example_is_accepted(example_text: str) -> None:
     assert judged(example_text) == []
 
 
+def test_programs_of_others_are_accepted() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "roles.md").read_text()
+    assert judged(guide.partition("```yaml\n")[2].partition("```")[0]) == []
+
+
+def test_lists_by_position_are_accepted(example_text: str) -> None:
+    ranged = "  m[1-2]: {role: miner, host: [here, here], port: [5200, 5201], engine: engine-1, routers: [router-1]}\n  oracle-1:"
+    assert judged(example_text.replace("  oracle-1:", ranged)) == []
+
+
 def test_ranges_are_accepted(example_text: str) -> None:
     ranged = '  m[1-9]: {role: miner, host: "h[3-9]", port: "{n+5200}", engine: engine-1, routers: ["r[1-2]"]}\n  oracle-1:'
     assert judged(example_text.replace("  oracle-1:", ranged)) == []
+
+
+def test_rules_are_accepted_and_a_wrong_one_is_not(fleet_text: str) -> None:
+    assert judged(fleet_text + "\nrules: {apply: {by: [alice@laptop], deletes_max: 5, restarts_share_max: 1, hosts_max: 3}}\n") == []
+    assert judged(fleet_text + "\nrules: {apply: {by: [alice]}}\n") and judged(fleet_text + "\nrules: {aply: {}}\n")
 
 
 def test_a_fleet_is_accepted_however_its_network_is_written(fleet_text: str) -> None:

@@ -98,3 +98,16 @@ def test_just_those_releases_change_and_comments_stay(first: dict[str, str], sec
     for comment in ("# the first ones", "# oldest", "# no release yet", "# the end"):
         assert comment in twice
     assert set_release(twice, second) == twice
+
+
+def test_lists_by_position_are_split_with_their_range() -> None:
+    text = "nodes:\n  m[1-4]: {host: h1, address: [a, b, c, d], release: march, routers: [r1, r2]}\n"
+    assert set_release(text, {"m1": "april"}).splitlines()[1:] == [
+        "  m1: {host: h1, address: a, release: april, routers: [r1, r2]}",
+        "  m[2-4]: {host: h1, address: [b, c, d], release: march, routers: [r1, r2]}",
+    ]
+    block = "nodes:\n  m[1-3]:\n    host: h1\n    address:\n      - a\n      - b\n      - c\n"
+    assert {name: body["address"] for name, body in nodes(set_release(block, {"m3": "april"})).items()} == {"m1": "a", "m2": "b", "m3": "c"}
+    mixed = "nodes:\n  m[1-2]: {host: h1, release: [march, may]}\n"
+    assert set_release(mixed, dict.fromkeys(["m1", "m2"], "april")) == "nodes:\n  m[1-2]: {host: h1, release: april}\n"
+    assert nodes(set_release(mixed, {"m1": "april"})) == {"m1": {"host": "h1", "release": "april"}, "m2": {"host": "h1", "release": "may"}}

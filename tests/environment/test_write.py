@@ -102,6 +102,18 @@ def test_nodes_that_differ_by_their_number_are_one_line() -> None:
     assert max(map(len, text.splitlines())) <= LINE_MAX
 
 
+def test_addresses_stand_in_a_list_by_position_and_are_all_that_differs() -> None:
+    nodes = {f"h1-m{n}": body(n, address=f"0x{n:040x}") for n in range(1, 26)}
+    text = fresh("lab", NETWORK, HOSTS, nodes)
+    assert text.count("cortensord, role") == 1 and max(map(len, text.splitlines())) <= LINE_MAX
+    env = loaded(text)
+    assert [node.address for node in env.installed.values()] == [f"0x{n:040x}" for n in range(1, 26)]
+    assert env.position("nodes.h1-m2.address").column != env.position("nodes.h1-m3.address").column, "each stands where its own is"
+    assert merge(text, HOSTS, nodes).text == text
+    apart = fresh("lab", NETWORK, HOSTS, {**nodes, "h1-m3": body(3)})
+    assert "h1-m[4-25]: {" in apart and "  h1-m3: {" in apart and "  h1-m1: {" in apart
+
+
 def test_a_second_look_changes_no_byte() -> None:
     nodes = {f"h1-m{n}": body(n) for n in range(1, 6)} | {"h1-x": body(9, instance="", unit="x.service")}
     text = fresh("lab", NETWORK, HOSTS, nodes)
@@ -124,6 +136,20 @@ def test_only_what_differs_is_changed() -> None:
     done = merge(MINE, HOSTS, {"old-1": body(1, binary="/srv/cortensord", address="0x" + "b2" * 20)})
     assert done.changed == ("old-1",)
     assert done.text == MINE.replace("binary: /usr/local/bin/cortensord}", f"binary: /srv/cortensord, address: 0x{'b2' * 20}}}")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{a: 1}", '{a: 1, instance: x, unit: y, owner: "o p"}'),
+        ("{a: 1,}", '{a: 1, instance: x, unit: y, owner: "o p"}'),
+        ("\n    a: 1  # of mine", '\n    a: 1  # of mine\n    instance: x\n    unit: y\n    owner: "o p"'),
+    ],
+)
+def test_several_new_keys_keep_their_order(before: str, after: str) -> None:
+    text = f"hosts:\n  h1: {{ssh: me@h1}}\nnodes:\n  n: {before}\n"
+    done = merge(text, {}, {"n": {"instance": "x", "unit": "y", "owner": "o p"}})
+    assert done.text == f"hosts:\n  h1: {{ssh: me@h1}}\nnodes:\n  n: {after}\n"
 
 
 def test_a_block_is_completed_as_a_block() -> None:
@@ -206,7 +232,11 @@ TEXTS = st.sampled_from(["/e/{}", "x-{}", "fixed", "v4", "{}", "{}{}", "a{}b1"])
 
 
 @settings(max_examples=100, deadline=None)
-@given(NUMBERS, st.dictionaries(st.sampled_from(["unit", "log", "role"]), TEXTS, min_size=1), st.sets(st.integers(0, 30), max_size=3))
+@given(
+    NUMBERS,
+    st.dictionaries(st.sampled_from(["unit", "log", "role", "address"]), TEXTS, min_size=1),
+    st.sets(st.integers(0, 30), max_size=3),
+)
 def test_ranges_stand_for_exactly_what_they_were_made_of(numbers: list[int], texts: dict[str, str], odd: set[int]) -> None:
     entries = {
         f"h1-m{number}": {key: text.format(number, number) + ("!" if number in odd else "") for key, text in texts.items()}

@@ -52,7 +52,7 @@ def test_secrets_are_not_in_repr() -> None:
 
 def test_every_reason_at_once_with_its_place() -> None:
     value = raw()
-    value["listen"] = {"ip": 1, "port": 70_000, "colour": "red"}
+    value["listen"] = {"ips": 1, "port": 70_000, "colour": "red"}
     value["pools"]["pool-1"]["members"].append({"name": "bad name", "url": "ftp://x", "sessions": [], "api_key": "a b"})
     value["pools"]["pool-1"]["queue_wait_s"] = -1
     value["limits"]["body_max_mib"] = "4"
@@ -61,7 +61,7 @@ def test_every_reason_at_once_with_its_place() -> None:
     found = reasons(value)
     for place in (
         "$.listen.colour: no such field",
-        "$.listen.ip: Expected `str`",
+        "$.listen.ips: Expected `array`",
         "$.listen.port: Expected",
         "$.pools.pool-1.members[1].name: ",
         "$.pools.pool-1.members[1].url: ",

@@ -327,3 +327,44 @@ def test_one_that_never_greets_is_waited_for_no_longer_than_the_limit(server: Ss
     with socket.create_server(("127.0.0.1", 0)) as silent:
         made = server.target(address=SshAddress("127.0.0.1", port=silent.getsockname()[1]))
         assert "no answer from 127.0.0.1 port" in why(made)
+
+
+def test_the_way_to_a_port_there_is_a_socket_that_only_we_may_open(server: Sshd) -> None:
+    async def main(it: SshTarget) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readline())
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as there:
+            port = there.sockets[0].getsockname()[1]
+            path, nothing = await it.way(port)
+            assert nothing == 0 and (path, 0) == await it.way(port), "opened once"
+            assert Path(path).parent.stat().st_mode & 0o077 == 0
+            assert await through(path) == b"hello\n"
+            for pid in server.sessions():
+                os.kill(pid, signal.SIGKILL)
+            await ask(it, "true", 20)
+            again, _ = await it.way(port)
+            assert again != path and await through(again) == b"hello\n", "a new connection has a way of its own"
+        assert await through(again) == b"", "nobody listens there any more"
+        await it.close()
+        assert not Path(path).parent.exists()
+
+    async def through(path: str) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"hello\n")
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    run(main, server.target())
+
+
+def test_a_host_that_cannot_be_reached_has_no_way(server: Sshd, tmp_path: Path) -> None:
+    async def main(it: SshTarget) -> None:
+        with pytest.raises(OSError, match="is not known: SHA256"):
+            await it.way(80)
+
+    (tmp_path / "nobody").write_text("")
+    run(main, server.target(dialer=server.dialer(known=tmp_path / "nobody")))

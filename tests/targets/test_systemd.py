@@ -42,6 +42,8 @@ def test_the_unit_is_text_that_can_be_read() -> None:
         "RestartSec=2\n"
         "KillSignal=SIGQUIT\n"
         "TimeoutStopSec=7\n"
+        "NoNewPrivileges=yes\n"
+        "ProtectSystem=full\n"
         "Environment=CORTOPS_INPUTS=abc\n"
         "User=deploy\n"
         "[Install]\n"
@@ -152,3 +154,10 @@ def test_what_systemd_shows_is_read(active: str, sub: str, reload: str, name: st
         f'manager_load; manager_state {name}; echo "running=$running pid=$pid definition=$definition"'
     )
     assert subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True).stdout == f"{state}\n"
+
+
+def test_a_prefix_that_ends_in_a_dot_keeps_environments_apart() -> None:
+    one = Systemd("/var/lib/cortops/lab", "cortops-lab.")
+    assert one.unit_path(SERVICE) == "/etc/systemd/system/cortops-lab.m1.service"
+    with pytest.raises(BadInput, match=r"and \. or - at the end"):
+        Systemd("/var/lib/cortops/lab", "cortops-lab")

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from cortops.deploy.kinds import desire
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step
 from cortops.deploy.target_driver import TargetDriver
+from cortops.surfaces.services import facts
+from cortops.surfaces.services.facts import ServiceState
 from cortops.targets.ssh import SshTarget
 from cortops.targets.ssh_address import SshAddress
 from cortops.targets.ssh_connection import SshDialer, SshSettings
@@ -293,3 +295,37 @@ def test_programs_get_every_argument_as_it_is(words: list[str], test_hosts: Flee
     )
     said = test_hosts["h1"].run(script, data=once.encode())
     assert base64.b64decode(said.stdout).decode().split("\0")[:-1] == words, said.stderr
+
+
+def told(h: Place) -> dict[str, ServiceState]:
+    """What the status script prints, in the words of every service manager."""
+    return facts.read(h.host.run(MANAGER.status_script).stdout)
+
+
+def test_status_tells_of_every_service_of_this_prefix_and_of_no_other(h: Place) -> None:
+    assert h.host.run(MANAGER.status_script).returncode == facts.NO_MANAGER, "nothing of ours is there"
+    well, ill = want(service(), service("m2", ("sh", "-c", "sleep 0.5; exit 3")))
+    other = Systemd(ROOT, "cortops-lab-2.")
+    h.do(Action.CREATE, well, ill)
+    h.until("systemctl show --property=SubState cortops-lab-m2.service | grep -q auto-restart")
+    found = told(h)
+    assert set(found) == {"m1", "m2"}, "the rotation is not a service"
+    assert (found["m1"].state, str(found["m1"].pid)) == ("RUNNING", pid(*h.look(well)))
+    assert found["m2"].state in ("BACKOFF", "STARTING", "RUNNING")
+    assert h.host.run(other.status_script).returncode == facts.NO_MANAGER
+    h.do(Action.DELETE, well, ill)
+
+
+def test_stopped_as_a_whole_stays_stopped_and_is_brought_back_by_the_next_apply(h: Place) -> None:
+    assert h.host.run(MANAGER.stop_program).stdout == "", "nothing runs, nothing is stopped"
+    (item,) = want(service())
+    h.do(Action.CREATE, item)
+    assert h.host.do(MANAGER.stop_program) == "stopped\n"
+    assert told(h).get("m1", None) is None or told(h)["m1"].state == "STOPPED"
+    assert h.sh(f"ls {UNITS}/multi-user.target.wants {UNITS}/timers.target.wants 2>/dev/null | grep cortops || :") == ""
+    assert not same(item, *h.look(item)), "it would not come back with a reboot"
+    assert events(h.do(Action.UPDATE, item)) == ["begun", "done"]
+    assert same(item, *h.look(item)) and told(h)["m1"].state == "RUNNING"
+    h.host.do(MANAGER.stop_program)
+    h.host.do(MANAGER.purge_program)
+    assert h.sh(f"ls -d {UNITS}/cortops* {ROOT} 2>/dev/null || :") == ""

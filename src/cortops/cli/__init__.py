@@ -28,13 +28,15 @@ _VERBS = (
     ("validate", "Check an environment file; every mistake at once."),
     ("doctor", "What is wrong with hosts and nodes; each red line ends with its cure."),
     ("report", "The same as one block for a public chat: --share; nothing of yours is in it."),
+    ("hosts", "Every host on a line: how it is reached, what it is, what of ours is there, and what is off."),
     ("schema", "Print the JSON Schema of the environment file."),
     ("releases", "Which build runs on every node; `add` names one in the environment file."),
     ("plan", "Show what an apply would change, and why."),
     ("apply", "Make those changes."),
     ("upgrade", "Another program for adopted nodes: one first, then waves; each must earn with it before the next begins."),
-    ("rollback", "Nodes back to what they ran before: program, unit and env file as a whole."),
-    ("generations", "What each host with adopted nodes has recorded: what its nodes ran, when, and by whom."),
+    ("rollback", "Back to what ran before: nodes with unit and env file, or our own programs, each as a whole."),
+    ("drill", "Deploy, take a bad release back, roll back: on copies on this machine. Lists the drills that were held."),
+    ("generations", "What was applied, when, by whom and from where: our own programs, and the nodes of each host."),
     ("adopt", "Copy what nodes run today on their hosts, so that the first change can be undone; nothing is restarted."),
     ("leave", "Remove our own files from a host; its nodes keep running."),
 )
@@ -58,7 +60,15 @@ _GROUPS = (
     (
         "secrets",
         "Secrets of an environment.",
-        (("list", "Name, kind and public part of each; never a value."), ("set", "Keep a value, read from standard input.")),
+        (
+            ("list", "Name, kind, source and fingerprint of each; never a value."),
+            ("set", "Keep a value, read from standard input."),
+            ("rotate", "Make one anew; what follows is shown first."),
+            ("check", "Is each there, whole and ours alone, and does its value stand nowhere else: here and on every host."),
+            ("seal", "Write the age file anew, where and for whom rules.secrets says."),
+            ("identity", "Print your own line for rules.secrets.recipients."),
+            ("remove", "Forget an old value, NAME@TIME."),
+        ),
     ),
 )
 

@@ -108,7 +108,7 @@ async def _run(env: Environment, nodes: Sequence[str], digest: str, common: Comm
         progress.now(f"asking {joined(place.targets)} …")
         found, silent = await _found(place)
         about = adoption(env, nodes, found, silent)
-        states = {host: host_state(place.targets[host], env.name, place.clock, _never_sent) for host in about.nodes}
+        states = {host: host_state(place.targets[host], env.name, place.clock, _never_sent, env.rules.apply.by) for host in about.nodes}
         planned = Planned(adoption=about, looks=await _looks(env, about, states))
         progress.say()
         if not digest or (not planned.changing and not about.named):

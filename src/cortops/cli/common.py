@@ -34,12 +34,15 @@ class Common:
         Show the traceback of an error.
     accept_host_key
         Trust a host that is not known yet if its key has this fingerprint, SHA256:...
+    ask_sudo
+        Ask once for the sudo password of the hosts that we become root on; it is kept nowhere.
     """
 
     port_base: Annotated[int, Parameter(env_var="CORTOPS_PORT_BASE")] = 0
     json: Annotated[bool, Parameter(negative="")] = False
     debug: Annotated[bool, Parameter(negative="")] = False
     accept_host_key: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    ask_sudo: Annotated[bool, Parameter(negative="")] = False
 
 
 def environment(file: Path | None, common: Common) -> Environment:

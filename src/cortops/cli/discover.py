@@ -27,6 +27,7 @@ from cortops.surfaces.fleet.flags import flags
 from cortops.surfaces.fleet.installed import Shape
 from cortops.surfaces.fleet.naming import Identity, name_nodes, plain
 from cortops.surfaces.fleet.networks import meant, most_meant
+from cortops.targets.ssh_address import SshAddress
 from cortops.words.errors import BadInput
 from cortops.words.question import Answer, Reply
 
@@ -40,7 +41,6 @@ def discover(
     write: Path | None = None,
     network: str = "",
     sudo: Annotated[bool, Parameter(negative="")] = False,
-    ask_sudo: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """Find every cortensord node of these hosts, in all install shapes, and what is wrong with them. Nothing is changed there.
@@ -57,12 +57,10 @@ def discover(
         Write the nodes of this network; default the one that most of them are of.
     sudo
         Become root there by `sudo -n`, so that all env files can be read.
-    ask_sudo
-        The same, with a password that is asked once and kept nowhere.
     """
     known = _known(write, named=bool(hosts))
-    asked = wanted_hosts(hosts, known, sudo=sudo or ask_sudo)
-    replies, at = asyncio.run(_ask(asked, common, ask_sudo=ask_sudo))
+    asked = wanted_hosts(hosts, known, sudo=sudo or common.ask_sudo)
+    replies, at = asyncio.run(_ask(asked, common))
     found = found_in(asked, replies, known, at=at, records=known_networks())
     declared = wanted_hosts(hosts, known, sudo=sudo)
     written = write_file(write, found, declared, known, network) if write is not None else None
@@ -125,9 +123,9 @@ def _free_name(word: str, taken: set[str]) -> str:
     return next(name for name in tries if name not in taken)
 
 
-async def _ask(hosts: Mapping[str, Host], common: Common, *, ask_sudo: bool) -> tuple[Mapping[str, Reply], float]:
+async def _ask(hosts: Mapping[str, Host], common: Common) -> tuple[Mapping[str, Reply], float]:
     progress = Progress(sys.stderr)
-    async with fleet(hosts, common, ask_sudo=ask_sudo) as place:
+    async with fleet(hosts, common) as place:
         at = place.clock.now()
         progress.now(f"asking {joined(hosts)} …")
         replies = await place.ask([question(name) for name in hosts])
@@ -154,7 +152,7 @@ def found_in(
             failures[name] = reply.why if reply is not None else "it was not asked"
     nodes = [node for host in seen for node in host.nodes]
     names = name_nodes(nodes, _identities(known), known.nodes if known else ())
-    ways = {name: f"ssh {host.ssh}" if host.ssh else "" for name, host in hosts.items()}
+    ways = {name: SshAddress.read(host.ssh).command if host.ssh else "" for name, host in hosts.items()}
     most = most_meant(told for node in nodes if (told := meant(node.env, records)).runtime)
     told_flags = flags(seen, names, ways, records)
     return Found(at=at, hosts=tuple(seen), failures=failures, names=names, ways=ways, meant=most, flags=told_flags, records=records)

@@ -40,7 +40,6 @@ def doctor(
     *words: str,
     all: Annotated[bool, Parameter(negative="")] = False,
     sudo: Annotated[bool, Parameter(negative="")] = False,
-    ask_sudo: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """What is wrong with hosts, nodes, binaries, logs and the way to the network; each red line ends with the command that cures it.
@@ -55,11 +54,9 @@ def doctor(
         Show what is well too, and every line of many alike.
     sudo
         Become root there by `sudo -n`, so that all can be read.
-    ask_sudo
-        The same, with a password that is asked once and kept nowhere.
     """
-    subject, hosts = subject_of(words, common, sudo=sudo or ask_sudo)
-    seen, found = asyncio.run(with_fleet(hosts, common, ask_sudo=ask_sudo, then=lambda ask, clock, say: look(subject, ask, clock, say)))
+    subject, hosts = subject_of(words, common, sudo=sudo or common.ask_sudo)
+    seen, found = asyncio.run(_look(subject, hosts, common))
     if common.json:
         show_json(as_json(found))
     else:
@@ -107,18 +104,28 @@ def machine_here(file: str, ssh_hosts: int) -> MachineSeen:
     return MachineSeen(file=file, keys=keys, agent=bool(os.environ.get("SSH_AUTH_SOCK")), ssh_hosts=ssh_hosts)
 
 
+async def _look(subject: Subject, hosts: Mapping[str, Host], common: Common) -> tuple[Seen, tuple[Finding, ...]]:
+    progress = Progress(sys.stderr)
+    async with fleet(hosts, common) as place:
+        seen, found = await look(subject, place.ask, place.clock, progress.now)
+        if any(node.release is not None for node in subject.declared.values()):
+            from cortops.cli.doctor_adopted import as_recorded  # the deploy engine, which others do without
+
+            found = (*found, *await as_recorded(subject, place.targets, place.clock))
+    progress.say()
+    return seen, found
+
+
 async def look(subject: Subject, ask: Ask, clock: Clock, say: Callable[[str], None]) -> tuple[Seen, tuple[Finding, ...]]:
     """Ask everything and judge it."""
     seen, replies = await examine(subject, ask, clock, say)
     return seen, findings(examined.ailments(seen), replies, clock.now())
 
 
-async def with_fleet(
-    hosts: Mapping[str, Host], common: Common, *, ask_sudo: bool, then: Callable[[Ask, Clock, Callable[[str], None]], Awaitable[T]]
-) -> T:
+async def with_fleet(hosts: Mapping[str, Host], common: Common, then: Callable[[Ask, Clock, Callable[[str], None]], Awaitable[T]]) -> T:
     """`then` with hosts that can be asked."""
     progress = Progress(sys.stderr)
-    async with fleet(hosts, common, ask_sudo=ask_sudo) as place:
+    async with fleet(hosts, common) as place:
         done = await then(place.ask, place.clock, progress.now)
     progress.say()
     return done

@@ -1,4 +1,4 @@
-"""`cortops down`: stop an environment on this machine."""
+"""`cortops down`: stop an environment, here and on its hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def down(
     purge: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
-    """Stop an environment on this machine; its data stays.
+    """Stop the programs of an environment, here and on its hosts; their data stays.
 
     Parameters
     ----------
@@ -35,12 +35,20 @@ def down(
     env = environment(file, common)
 
     async def run() -> int:
-        async with here(env, common) as place:
-            if not place.root.exists():
+        async with here(env, common, only_asks=True) as place:
+            if not place.root.exists() and not any(env.hosts[name].ssh for name in env.own_hosts):
                 _tell(common, env.name, was_running=False, purged=False, text=f"Nothing to do: {env.name} is not on this machine.")
                 return 0
             demand_writable(place.root)
-            stopped = await stop(place.deployment, place.target, place.manager, owner=this_process(), apply_id=new_apply_id(), purge=purge)
+            stopped = await stop(
+                place.deployment,
+                place.target,
+                place.manager,
+                targets=place.targets,
+                owner=this_process(),
+                apply_id=new_apply_id(),
+                purge=purge,
+            )
             did = "stopped" if stopped.was_running else "was not running"
             rest = "its data is removed" if stopped.purged else "its data stays (--purge removes it)"
             _tell(common, env.name, was_running=stopped.was_running, purged=stopped.purged, text=f"{env.name} {did}; {rest}.")

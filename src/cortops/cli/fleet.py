@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,18 +49,19 @@ async def fleet(
     hosts: Environment | Mapping[str, Host] | Sequence[str],
     common: Common,
     *,
-    ask_sudo: bool = False,
     known_hosts: Path | None = None,
     confirm: Confirm | None = None,
 ) -> AsyncIterator[Fleet]:
     """Targets for the hosts of an environment, for hosts by name, or for SSH names as people write them. Connected when first asked.
 
-    ask_sudo: read one password from the terminal, for sudo on those hosts that have `sudo: true`.
+    With common.ask_sudo one password is read from the terminal, for sudo on those hosts that have `sudo: true`.
     known_hosts: where host keys are known and added; default the user's own. confirm: asked once about each unknown host; default on the
     terminal, and nobody where there is none. BadInput for hosts that cannot be, and for a password without a terminal.
     """
-    named = hosts.hosts if isinstance(hosts, Environment) else hosts if isinstance(hosts, Mapping) else hosts_of(hosts, sudo=ask_sudo)
-    password = read_password() if ask_sudo and any(host.ssh and host.sudo for host in named.values()) else ""
+    named = (
+        hosts.hosts if isinstance(hosts, Environment) else hosts if isinstance(hosts, Mapping) else hosts_of(hosts, sudo=common.ask_sudo)
+    )
+    password = read_password() if common.ask_sudo and any(host.ssh and host.sudo for host in named.values()) else ""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         http = HttpClient(clock=clock)
@@ -149,8 +151,9 @@ def asking(targets: Mapping[str, Target], http: HttpClient, clock: Clock) -> Ask
     return ask_all
 
 
+@cache
 def read_password() -> str:
-    """The sudo password, read once from the terminal without showing it. BadInput where there is no terminal."""
+    """The sudo password, read from the terminal without showing it, once however often a verb connects. BadInput where there is none."""
     if not sys.stdin.isatty():
         raise BadInput("--ask-sudo reads the password from a terminal, and there is none", next="Let sudo ask for no password: visudo")
     with _interruptible():

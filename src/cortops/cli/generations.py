@@ -1,59 +1,94 @@
-"""`cortops generations`: what each host with adopted nodes has recorded."""
+"""`cortops generations`: what is recorded of our own programs, and on each host with adopted nodes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
 from cortops.cli.doctor import split
+from cortops.cli.generations_own import Recorded, accepted, as_lines, audit_json, who
+from cortops.cli.generations_own import as_json as own_json
 from cortops.cli.output import joined, show, show_json, table
+from cortops.deploy.deployment import Deployment
 from cortops.deploy.journal import Entry
 from cortops.deploy.manifest import Manifest
 from cortops.deploy.node_programs import programs
 from cortops.deploy.waves.history import HostHistory
-from cortops.deploy.waves.read import histories
+from cortops.deploy.waves.read import all_kept, histories
 from cortops.environment.declared import Environment
-from cortops.words.errors import BadInput, UnknownName
+from cortops.words.errors import BadInput, StoreUnavailable, UnknownName
 
 FAILED, ATTENTION = 1, 3
 SHA_CHARS = 6
 _HEAD = ("", "GEN", "AT", "BY", "NODES RUN", "CHANGED")
 
 
-def generations(*words: str, common: Common = Common()) -> int:  # noqa: B008 — frozen
-    """What each host with adopted nodes has recorded: what its nodes ran, when, and by whom; read from the hosts themselves.
+def generations(
+    *words: str,
+    declared: int | None = None,
+    common: Common = Common(),  # noqa: B008 — frozen
+) -> int:
+    """What was applied, when, by whom, from where: of our own programs, and of the nodes of each host, as the hosts themselves have it.
 
-    Exit 1 when no host answered, 3 when one was silent.
+    Exit 1 when nobody answered, 3 when a host was silent.
 
     Parameters
     ----------
     words
-        [HOST...] [FILE]: default every host with adopted nodes.
+        [HOST...] [FILE]: default our own programs, and every host with adopted nodes.
+    declared
+        Print the environment file that this generation of our own programs was made from.
     """
     file, names = split(words)
     env = environment(file, common)
     strays = [name for name in names if name not in env.hosts]
     if strays:
         raise UnknownName(f"{strays[0]} is no host of {env.file}", next=f"It has: {', '.join(list(env.hosts)[:8])}")
-    found = asyncio.run(_read(env, names, common))
-    if not found:
-        raise BadInput(f"no node of {env.file} is adopted there, so nothing is recorded", next="cortops adopt")
+    if declared is not None:
+        show(asyncio.run(_declared(env, declared, common)).rstrip("\n"))
+        return 0
+    own, found = asyncio.run(_read(env, names, common))
+    ours = bool(own.generations or own.silent or own.unfinished)
+    if not found and not ours:
+        raise BadInput(f"nothing is recorded there for {env.file}", next="cortops apply for our own programs, cortops adopt for nodes")
     if common.json:
-        show_json(as_json(found))
+        show_json([*([own_json(own)] if ours else []), *as_json(found)])
     else:
-        show(as_text(found))
-    silent = [one for one in found if one.silent]
-    return 0 if not silent else FAILED if len(silent) == len(found) else ATTENTION
+        show("\n".join([*as_lines(own, env.file), *([as_text(found)] if found else [f"next: cortops rollback {env.file} --to GEN"])]))
+    silent = [why for why in (*(one.silent for one in found), own.silent) if why]
+    return 0 if not silent else FAILED if len(silent) == len(found) + ours else ATTENTION
 
 
-async def _read(env: Environment, names: Sequence[str], common: Common) -> tuple[HostHistory, ...]:
-    async with here(env, common) as place:
+async def _read(env: Environment, names: Sequence[str], common: Common) -> tuple[Recorded, tuple[HostHistory, ...]]:
+    async with here(env, common, only_asks=True) as place:
         states = {name: state for name, state in place.deployment.states.items() if not names or name in names}
-        return tuple((await histories(states)).values())
+        own = Recorded(environment=env.name)
+        if not names:
+            own = await _own(place.deployment)
+        return own, tuple((await histories(states)).values())
+
+
+async def _own(deployment: Deployment) -> Recorded:
+    try:
+        latest, journal = await asyncio.gather(deployment.manifests.latest(), deployment.journal.read())
+        kept = await all_kept(deployment.manifests, latest) if latest is not None else ()
+    except StoreUnavailable as error:
+        return Recorded(environment=deployment.env.name, silent=error.what)
+    return Recorded(environment=deployment.env.name, generations=kept, journal=journal)
+
+
+async def _declared(env: Environment, generation: int, common: Common) -> str:
+    async with here(env, common, only_asks=True) as place:
+        manifests = place.deployment.manifests
+        found = await manifests.read(generation)
+        if found is None or not found.declared:
+            kept = ", ".join(map(str, await manifests.generations())) or "none"
+            raise BadInput(f"no environment file is kept of generation {generation}", next=f"Kept: {kept}. See: cortops generations")
+        return found.declared
 
 
 def as_text(found: Sequence[HostHistory]) -> str:
@@ -71,19 +106,20 @@ def as_text(found: Sequence[HostHistory]) -> str:
 
 def _rows(history: HostHistory) -> list[tuple[str, ...]]:
     kept = history.generations
-    first = [_row(kept[0], "adopted" if kept[0].generation == 0 else "the oldest that is kept", newest=len(kept) == 1)] if kept else []
-    later = [_row(later, _changed(before, later), newest=later is kept[-1]) for before, later in pairwise(kept)]
-    return [*first, *later]
+    changes = ["adopted" if kept[0].generation == 0 else "the oldest that is kept"] if kept else []
+    changes += [_changed(before, later) for before, later in pairwise(kept)]
+    return [_row(one, text, history.begun, newest=one is kept[-1]) for one, text in zip(kept, changes, strict=True)]
 
 
-def _row(manifest: Manifest, changed: str, *, newest: bool) -> tuple[str, ...]:
+def _row(manifest: Manifest, changed: str, begun: Mapping[str, Entry], *, newest: bool) -> tuple[str, ...]:
     at = datetime.fromtimestamp(manifest.at, UTC)
     counts: dict[str, int] = {}
     for node in programs(manifest).values():
         told = f"{node.program[:SHA_CHARS]} ({node.release})"
         counts[told] = counts.get(told, 0) + 1
     run = ", ".join(f"{count} {told}" for told, count in counts.items())
-    return ("*" if newest else "", str(manifest.generation), f"{at.day} {at:%b %H:%M:%S} UTC", manifest.by, run, changed)
+    told = "; ".join(part for part in (changed, accepted(manifest, begun)) if part)
+    return ("*" if newest else "", str(manifest.generation), f"{at.day} {at:%b %H:%M:%S} UTC", who(manifest, begun), run, told)
 
 
 def _changed(before: Manifest, later: Manifest) -> str:
@@ -121,10 +157,7 @@ def as_json(found: Sequence[HostHistory]) -> list[dict[str, object]]:
             "silent": history.silent,
             "generations": [
                 {
-                    "generation": one.generation,
-                    "at": one.at,
-                    "by": one.by,
-                    "apply": one.apply,
+                    **audit_json(one, history.begun),
                     "nodes": {name: {"sha256": node.program, "release": node.release} for name, node in programs(one).items()},
                 }
                 for one in reversed(history.generations)

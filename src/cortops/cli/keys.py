@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -16,10 +12,9 @@ from cyclopts import Parameter
 from cortops.cli.common import Common, environment
 from cortops.cli.output import show, show_json, table
 from cortops.cli.places import gateway_store
-from cortops.environment.declared import Environment
+from cortops.cli.records import ask_records
+from cortops.programs.gateway.records import Issue, ListKeys, Revoke
 from cortops.protocol import keys
-
-DAY_S = 86_400.0
 
 
 def issue_(
@@ -32,17 +27,8 @@ def issue_(
 ) -> int:
     """Make a key; it is shown this once."""
     env = environment(file, common)
-    now = time.time()
-    with _store(env, common) as (connection, path):
-        issued = keys.issue(
-            connection,
-            path,
-            environment=env.name,
-            name=name,
-            now=now,
-            random_bytes=secrets.token_bytes,
-            expires_at=now + days * DAY_S if days is not None else None,
-        )
+    request = Issue(keys_db=gateway_store(env, common).keys_db, environment=env.name, name=name, days=days)
+    issued = ask_records(env, common, request, keys.IssuedKey)
     row = issued.row
     if common.json:
         show_json({"id": row.id, "key": issued.key, "name": row.name, "scopes": list(row.scopes), "expires_at": row.expires_at})
@@ -54,8 +40,7 @@ def issue_(
 def list_(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
     """Every key, without its value."""
     env = environment(file, common)
-    with _store(env, common) as (connection, path):
-        rows = keys.list_keys(connection, path)
+    rows = ask_records(env, common, ListKeys(keys_db=gateway_store(env, common).keys_db), list[keys.KeyRow])
     if common.json:
         names = ("id", "name", "scopes", "created_at", "expires_at", "revoked_at")
         show_json([{name: getattr(row, name) for name in names} for row in rows])
@@ -69,23 +54,12 @@ def revoke_(file_or_id: str, id: str | None = None, /, *, common: Common = Commo
     """Take a key back: cortops keys revoke [FILE] ID."""
     file = Path(file_or_id) if id is not None else None
     env = environment(file, common)
-    with _store(env, common) as (connection, path):
-        row = keys.revoke(connection, path, id or file_or_id, now=time.time())
+    row = ask_records(env, common, Revoke(keys_db=gateway_store(env, common).keys_db, id=id or file_or_id), keys.KeyRow)
     if common.json:
         show_json({"id": row.id, "revoked_at": row.revoked_at})
     else:
         show(f"{row.id} ({row.name}) is taken back; the gateway refuses it within 2 s.")
     return 0
-
-
-@contextmanager
-def _store(env: Environment, common: Common) -> Iterator[tuple[Connection, Path]]:
-    path = Path(gateway_store(env, common).keys_db)
-    connection = keys.open_keys(path, create=False)
-    try:
-        yield connection, path
-    finally:
-        connection.close()
 
 
 def _state(row: keys.KeyRow, now: float) -> str:

@@ -58,7 +58,7 @@ def leave(
 
 async def _run(env: Environment, host: str, common: Common, *, do: bool) -> Leaving:
     async with fleet({host: env.hosts[host]}, common) as place:
-        state = host_state(place.targets[host], env.name, place.clock, _never_sent)
+        state = host_state(place.targets[host], env.name, place.clock, _never_sent, env.rules.apply.by)
         seen = await look_leaving(state, cortops.__version__)
         return await remove(state, this_process(), new_apply_id(), cortops.__version__) if do and seen.files else seen
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
+import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from cortops.cli.common import Common, environment
-from cortops.cli.places import host_of
+from cortops.cli.output import show
+from cortops.cli.places import root_of
 from cortops.environment.declared import Environment
 from cortops.surfaces.proxy.render import SERVICE
-from cortops.words.errors import UnknownName
+from cortops.surfaces.site import log_file
+from cortops.targets.ask import once
+from cortops.targets.quoting import command, quote
+from cortops.targets.target import Exited, Line, Lost, TimedOut
+from cortops.words.errors import StepFailed, UnknownName
+
+FOLLOW_S = 86_400.0  # then the host ends it by itself
+NO_LOG = 9
 
 
 def logs(
@@ -39,7 +50,10 @@ def logs(
         Go on as lines come.
     """
     env = environment(file, common)
-    path = host_of(env, common, _host(env, name)).log_file(name)
+    host = _host(env, name)
+    path = log_file(root_of(env, common, host), name)
+    if env.hosts[host].ssh:
+        return asyncio.run(_there(env, common, host, name, ("tail", "-n", str(lines), *(["-F"] if follow else []), path)))
     if not Path(path).exists():
         raise UnknownName(f"{name} has written no log yet", where=path, next="cortops up")
     argv = ["tail", "-n", str(lines), *(["-F"] if follow else []), path]
@@ -47,6 +61,29 @@ def logs(
     if follow:
         os.execvpe(argv[0], argv, environ)  # becomes it, so that nothing follows on when this process is killed
     return subprocess.run(argv, check=False, env=environ).returncode
+
+
+async def _there(env: Environment, common: Common, host: str, name: str, argv: tuple[str, ...]) -> int:
+    """The same on a host by SSH, line by line."""
+    from cortops.cli.fleet import fleet
+
+    path = argv[-1]
+    program = f"[ -e {quote(path)} ] || exit {NO_LOG}; exec {command(*argv)}"
+    async with fleet({host: env.hosts[host]}, common) as hosts, aclosing(hosts.targets[host].run(program, once(b""), FOLLOW_S)) as said:
+        async for item in said:
+            match item:
+                case Line(text=text):
+                    show(text)
+                    sys.stdout.flush()
+                case Exited(status) if status == NO_LOG:
+                    raise UnknownName(f"{name} has written no log yet", where=f"{host}:{path}", next=f"cortops apply {env.file}")
+                case Exited(status):
+                    return status
+                case TimedOut(after_s):
+                    raise StepFailed(f"followed for {after_s / 3600:.0f} h, which is the longest", where=host, next="Run it again.")
+                case Lost(why):
+                    raise StepFailed(f"{host} does not answer any more: {why}", where=host)
+    return 0
 
 
 def _host(env: Environment, name: str) -> str:

@@ -38,7 +38,6 @@ def nodes(
     *,
     since: str = "24h",
     all: Annotated[bool, Parameter(negative="")] = False,
-    ask_sudo: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """Which nodes earn, from their logs and the chain; exit 3 when one wants attention. Nothing is changed anywhere.
@@ -51,8 +50,6 @@ def nodes(
         How far back: 10m to 7d.
     all
         A line for every node, also where there are many that are well.
-    ask_sudo
-        Ask once for the sudo password of the hosts with `sudo: true`; it is kept nowhere.
     """
     since_s = seconds(since)
     env = environment(file, common)
@@ -60,7 +57,7 @@ def nodes(
         raise BadInput(
             f"{env.file} declares no node that runs cortensord", next="Write a file from your hosts: cortops discover USER@HOST ..."
         )
-    page = asyncio.run(_look(env, since_s, common, ask_sudo=ask_sudo))
+    page = asyncio.run(_look(env, since_s, common))
     if common.json:
         show_json(as_json(page))
     else:
@@ -68,12 +65,12 @@ def nodes(
     return ATTENTION if page.wants_attention else 0
 
 
-async def _look(env: Environment, since_s: float, common: Common, *, ask_sudo: bool) -> NodesPage:
+async def _look(env: Environment, since_s: float, common: Common) -> NodesPage:
     from cortops.probes.nodes import observe
 
     progress = Progress(sys.stderr)
     quiet = replace(common, json=True)  # nobody is asked about an unknown host: while a person thinks, the other answers would be late
-    async with fleet(env, quiet, ask_sudo=ask_sudo) as hosts:
+    async with fleet(env, quiet) as hosts:
         seen = await observe(env, hosts.ask, hosts.http, hosts.clock, since_s=since_s, report=progress.now)
     progress.say()
     return page_of(env, seen.chain, seen.hosts, seen.found, at=seen.at, since_s=since_s, released=dates(env))

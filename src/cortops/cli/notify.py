@@ -17,7 +17,8 @@ from cyclopts import Parameter
 from cortops.cli.common import Common, environment
 from cortops.cli.output import joined, show, show_json, table
 from cortops.deploy.redact import Redactor
-from cortops.deploy.secrets import SecretStore
+from cortops.deploy.secrets import SecretStore, store_of
+from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.declared import Environment
 from cortops.incidents.channels import CHANNELS_MAX, SECRET_MAX_CHARS, SECRET_PREFIX, Asked, Channel, Kind, channel, opened, sealed, wanted
 from cortops.incidents.notify import TEST, Message, NotSent, Sent, notifier
@@ -76,29 +77,37 @@ def add_(
     """
     env = environment(file, common)
     store = secret_store(env, common)
-    name = name or kind
-    names = channel_names(store)
+    _demand_room(env, channel_names(store), name or kind)
+    given = {"chat": chat, "to": to, "from": sender, "server": server, "mode": mode, "user": user, "region": region}
+    made = _made(Kind(kind), name or kind, given)
+    outcome = asyncio.run(_send_all(env, (made,), store.redactor(secrets_of(env))))[0] if test else None
+    if isinstance(outcome, NotSent):
+        raise StepFailed(f"no message reached {outcome.to}: the channel is not kept", why=outcome.why, next=outcome.check)
+    store.set(SECRET_PREFIX + made.name, sealed(made))
+    if common.json:
+        show_json(_row(made, outcome))
+    else:
+        show(_kept(env, made, outcome))
+    return 0
+
+
+def _kept(env: Environment, made: Channel, outcome: Sent | None) -> str:
+    sent = f"Sent “{_test_message(env, 0).title}” to {made.to} at {_time(outcome.at)}. Look there now." if outcome else "Nothing was sent."
+    return f"{sent}\nKept as the secret {SECRET_PREFIX}{made.name} of {env.name}.    next: cortops notify list"
+
+
+def _demand_room(env: Environment, names: Sequence[str], name: str) -> None:
     if name in names:
         raise BadInput(f"{env.name} has a channel {name} already", next=f"Give --name, or first: cortops notify remove {name}")
     if len(names) >= CHANNELS_MAX:
         raise BadInput(f"{env.name} has {CHANNELS_MAX} channels, which is the most", next="Remove one: cortops notify remove NAME")
-    given = {"chat": chat, "to": to, "from": sender, "server": server, "mode": mode, "user": user, "region": region}
-    kind_of = Kind(kind)
-    _refuse_strays(kind_of, given)
-    settings, secret = _ask(wanted(kind_of), {key: value for key, value in given.items() if value is not None})
-    made = channel(kind_of, name, settings, secret)
-    outcome = asyncio.run(_send_all(env, (made,), store.redactor()))[0] if test else None
-    if isinstance(outcome, NotSent):
-        raise StepFailed(f"no message reached {outcome.to}: the channel is not kept", why=outcome.why, next=outcome.check)
-    store.set(SECRET_PREFIX + name, sealed(made))
-    if common.json:
-        show_json(_row(made, outcome))
-    else:
-        told = (
-            f"Sent “{_test_message(env, 0).title}” to {made.to} at {_time(outcome.at)}. Look there now." if outcome else "Nothing was sent."
-        )
-        show(f"{told}\nKept as the secret {SECRET_PREFIX}{name} of {env.name}.    next: cortops notify list")
-    return 0
+
+
+def _made(kind: Kind, name: str, given: Mapping[str, str | None]) -> Channel:
+    """The channel of what is given; the rest is asked for."""
+    _refuse_strays(kind, given)
+    settings, secret = _ask(wanted(kind), {key: value for key, value in given.items() if value is not None})
+    return channel(kind, name, settings, secret)
 
 
 def list_(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
@@ -143,7 +152,7 @@ def test_(file: Path | None = None, /, *, name: str | None = None, common: Commo
     if not chosen:
         raise BadInput(f"{env.name} has no channel", next=f"Add one: cortops notify add {'|'.join(Kind)}")
     channels = tuple(opened(each, store.value(SECRET_PREFIX + each)) for each in chosen)
-    outcomes = asyncio.run(_send_all(env, channels, store.redactor()))
+    outcomes = asyncio.run(_send_all(env, channels, store.redactor(secrets_of(env))))
     if common.json:
         show_json([_row(item, outcome) for item, outcome in zip(channels, outcomes, strict=True)])
     else:
@@ -171,7 +180,7 @@ def remove_(name: str, file: Path | None = None, /, *, common: Common = Common()
 def secret_store(env: Environment, common: Common) -> SecretStore:
     """The environment's secrets as this machine keeps them."""
     folder = data_root(os.environ, env.name, common.port_base) / "secrets"
-    return SecretStore(folder, SystemClock(), secrets.token_bytes, environment=env.name)
+    return store_of(env, folder, os.environ, SystemClock(), secrets.token_bytes)
 
 
 def channel_names(store: SecretStore) -> tuple[str, ...]:

@@ -12,9 +12,13 @@ from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
 from cortops.cli.output import joined, show, show_json, table
 from cortops.deploy.deployment import Look, look
+from cortops.deploy.limits import flags_needed, with_the_chain
+from cortops.deploy.lock import this_process
 from cortops.words.change import Action, Change, Plan
 
 PENDING = 3
+ADOPTED = "node-program:"  # before the name of an adopted node
+NAMED_MAX = 6
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.START: "▶", Action.RESTART: "↻", Action.DELETE: "-", Action.ENSURE: "?"}
 
 
@@ -45,6 +49,8 @@ def plan(
         show_json(as_json(seen))
     else:
         show(as_text(seen, env.file, why=why))
+        if (by := env.rules.apply.by) and this_process().who not in by and seen.plan.changes:
+            show(f"Only {', '.join(by)} may apply it.")
     found = seen.whole
     return PENDING if found.changes or found.unknown or found.differing else 0
 
@@ -62,28 +68,35 @@ def as_json(seen: Look) -> dict[str, object]:
         "unknown": [{"target": item.target, "why": item.why, "resource": item.resource} for item in found.unknown],
         "blocked": [{"resource": resource.id, "why": why} for resource, why in seen.blocked],
         "secrets_to_make": list(seen.view.missing),
+        "irreversible": [{"resource": change.resource, "why": one.why} for one in seen.lasting for change in one.changes],
+        "over_limits": list(seen.over),
     }
 
 
-def as_text(seen: Look, file: str, *, why: bool) -> str:
-    """For people: a block per wave, then what needs no change, what is irreversible, and the next command."""
-    found = seen.whole
+def as_text(seen: Look, file: str, *, why: bool, again: str = "") -> str:
+    """For people: a block per wave, then what needs no change, what cannot come back, and the next command.
+
+    again: the command that makes it, if not `cortops apply`.
+    """
+    found, again = seen.whole, again or f"cortops apply {file}"
     lines = []
     if seen.cut_off is not None:
         steps = len(seen.cut_off.steps)
         lines.append(
-            f"The apply {seen.cut_off.apply} by {seen.cut_off.by} was cut off after {steps} steps; this plan is what is left of it."
+            f"The apply {seen.cut_off.apply} by {seen.cut_off.by} was cut off after {steps} steps; this plan "
+            + ("is what is left of it." if seen.back is None else "leads on from there.")
         )
     for host, one in seen.fleet.hosts.items():
         if (last := one.record.cut_off) is not None:
             lines.append(f"{host}: the apply {last.apply} by {last.by} was cut off after {len(last.steps)} steps.")
     for wave in sorted({change.wave for change in found.changes}):
         lines.append(f"wave {wave}")
-        lines.append(table([_row(change) for change in found.changes if change.wave == wave], "  "))
+        lines.append(table([row(change) for change in found.changes if change.wave == wave], "  "))
     if why and found.unchanged:
         lines += ["no change", table([(item.target, item.resource, item.reason) for item in found.unchanged], "  ")]
     lines += _attention(found, why=why)
     lines += [f"blocked: {resource.id}: {reason}" for resource, reason in seen.blocked]
+    lines += [f"stays as it is: {name}: what is on chain goes forward only" for name in (seen.back.named if seen.back is not None else ())]
     total = len(found.changes) + len(found.unchanged) + len([item for item in found.unknown if item.resource])
     more = "" if why or not found.unchanged else " (--why lists each reason)"
     lines.append(f"{len(found.unchanged)} of {total} resources need no change{more}")
@@ -91,16 +104,31 @@ def as_text(seen: Look, file: str, *, why: bool) -> str:
         unseen = any(not item.resource for item in found.unknown)
         lines.append("Nothing to do where we could look." if unseen else "Nothing to do.")
         if found.differing or any(item.resource for item in found.unknown):
-            lines.append(f"next: correct {file}, or let cortops discover write it anew")
+            lines.append(_to_correct(found, file))
         return "\n".join(lines)
     if seen.view.missing:
         lines.append(f"{len(seen.view.missing)} secrets are made by the apply: {', '.join(seen.view.missing)}")
     if nodes := seen.fleet.changing:
         lines.append(f"{len(nodes)} nodes are not as declared: {joined(nodes)}. They are changed one after the other, by cortops upgrade.")
-    forward = len(found.irreversible)
-    lines.append(f"{forward} changes on chain cannot be taken back." if forward else "All of it can be taken back.")
-    next = f"cortops apply {file} --plan {found.digest[:12]}" if seen.plan.changes else f"cortops upgrade {file}"
-    return "\n".join([*lines, f"digest {found.digest[:12]}    next: {next}"])
+    lines += to_accept(seen)
+    next = " ".join((again, "--plan", found.digest[:12], *flags_needed(seen.over, seen.lasting)))
+    return "\n".join([*lines, f"digest {found.digest[:12]}    next: {next if seen.plan.changes else f'cortops upgrade {file}'}"])
+
+
+def _to_correct(found: Plan, file: str) -> str:
+    edited = [item.resource.removeprefix(ADOPTED) for item in found.differing if item.resource.startswith(ADOPTED)]
+    if edited:
+        return f"next: cortops adopt {' '.join(edited[:NAMED_MAX])} {file}    records what was edited by hand as it is"
+    return f"next: correct {file}, or let cortops discover write it anew"
+
+
+def to_accept(seen: Look) -> list[str]:
+    """Which limits the plan is over, and what of it cannot come back, each named with why."""
+    lines = [f"over a limit: {one}" for one in seen.over]
+    lines += [f"cannot be taken back: {', '.join(change.resource for change in one.changes)}: {one.why}" for one in seen.lasting]
+    if count := with_the_chain(seen.plan, seen.lasting):
+        lines.append(f"{count} changes on the development chain go only with it: cortops down --purge.")
+    return lines if seen.lasting or count else [*lines, "All of it can be taken back."]
 
 
 def _attention(found: Plan, *, why: bool) -> list[str]:
@@ -111,5 +139,6 @@ def _attention(found: Plan, *, why: bool) -> list[str]:
     return [*lines, "not as declared", table(rows, "  ")] if rows else lines
 
 
-def _row(change: Change) -> tuple[str, str, str, str, str]:
+def row(change: Change) -> tuple[str, str, str, str, str]:
+    """A change as a line of a table."""
     return (_MARKS[change.action], change.action, change.target, change.resource, change.reason)

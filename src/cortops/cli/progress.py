@@ -67,6 +67,8 @@ _NOUNS = {
     "directory": ("directory", "directories"),
     "file": ("file", "files"),
     "blob": ("blob", "blobs"),
+    "tree": ("unpacked archive", "unpacked archives"),
+    "authorized-key": ("authorized key", "authorized keys"),
     "service": ("service", "services"),
     "contract": ("contract", "contracts"),
     "contract-state": ("contract value", "contract values"),

@@ -40,7 +40,6 @@ def which(
     *,
     known: Path | None = None,
     sudo: Annotated[bool, Parameter(negative="")] = False,
-    ask_sudo: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """Which build of cortensord runs on every node, by the hash of the running process, with its date where that is known.
@@ -56,8 +55,6 @@ def which(
         More builds with dates: a clone of the installer, a folder of programs, or a list as sha256sum writes it.
     sudo
         Become root there by `sudo -n`, so that what runs can be read.
-    ask_sudo
-        The same, with a password that is asked once and kept nowhere.
     """
     env = environment(file, common)
     if not env.installed:
@@ -65,8 +62,8 @@ def which(
             f"{env.file} declares no node that runs cortensord", next="Write a file from your hosts: cortops discover USER@HOST ..."
         )
     more = known_in(known) if known is not None else ()
-    hosts = {node.host: _host(env.hosts[node.host], sudo or ask_sudo) for node in env.installed.values()}
-    replies, at = asyncio.run(with_fleet(hosts, common, ask_sudo=ask_sudo, then=lambda ask, clock, say: _ask(hosts, ask, clock, say)))
+    hosts = {node.host: _host(env.hosts[node.host], sudo or common.ask_sudo) for node in env.installed.values()}
+    replies, at = asyncio.run(with_fleet(hosts, common, then=lambda ask, clock, say: _ask(hosts, ask, clock, say)))
     page = page_from(env, replies, known_builds(env, more), at=at)
     if common.json:
         show_json(as_json(page))

@@ -14,6 +14,7 @@ from cortops.cli.doctor import look, status_of, subject_of, with_fleet
 from cortops.cli.notify import secret_store
 from cortops.cli.output import show, show_json
 from cortops.deploy.redact import Redactor
+from cortops.deploy.secrets_of import secrets_of
 from cortops.surfaces.fleet.examined import Subject
 from cortops.surfaces.fleet.share import as_block, share
 from cortops.words.errors import BadInput
@@ -23,7 +24,6 @@ def report(
     *words: str,
     share_: Annotated[bool, Parameter(name="--share", negative="")] = False,
     sudo: Annotated[bool, Parameter(negative="")] = False,
-    ask_sudo: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """One block about hosts, nodes and what is wrong with them, without a name, address, path or key of yours. Exit as doctor's.
@@ -38,13 +38,11 @@ def report(
         Say that the block is for others; nothing is sent anywhere.
     sudo
         Become root on the hosts by `sudo -n`, so that all can be read.
-    ask_sudo
-        The same, with a password that is asked once and kept nowhere.
     """
     if not share_:
         raise BadInput("a report is made to be shared", next="cortops report --share   (for your own eyes: cortops doctor --all)")
-    subject, hosts = subject_of(words, common, sudo=sudo or ask_sudo)
-    seen, found = asyncio.run(with_fleet(hosts, common, ask_sudo=ask_sudo, then=lambda ask, clock, say: look(subject, ask, clock, say)))
+    subject, hosts = subject_of(words, common, sudo=sudo or common.ask_sudo)
+    seen, found = asyncio.run(with_fleet(hosts, common, then=lambda ask, clock, say: look(subject, ask, clock, say)))
     shared = share(seen, found, version=__version__, networks=subject.records, redact=_redactor(subject, common).redact)
     if common.json:
         show_json(asdict(shared))
@@ -57,4 +55,4 @@ def _redactor(subject: Subject, common: Common) -> Redactor:
     """Knows the environment's secrets, where it has any; what looks like one is taken out anyway."""
     if subject.env is None:
         return Redactor()
-    return secret_store(subject.env, common).redactor()
+    return secret_store(subject.env, common).redactor(secrets_of(subject.env))

@@ -1,4 +1,4 @@
-"""`cortops rollback`: nodes back to what they ran before, or to a generation of their host."""
+"""`cortops rollback`: nodes back to what they ran before or to a generation of their host; our own programs to one of the environment."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import asyncio
 import hashlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from cortops.cli.apply import accepted_by
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import Here, here
 from cortops.cli.doctor import split
 from cortops.cli.output import Progress, show, show_json, table
 from cortops.cli.release_file import ReleaseFile
-from cortops.cli.upgrade import ATTENTION, DIGEST_MIN, agreed
+from cortops.cli.rollback_own import go_back, show_plan
+from cortops.cli.upgrade import ATTENTION, agreed
 from cortops.cli.upgrade_run import around_of, eyes_on, signals
 from cortops.cli.upgrade_told import Lines, about
 from cortops.deploy.host_state import Want, look_host
+from cortops.deploy.limits import Accepted, Size, demand_accepted, flags_needed, over_limits
+from cortops.deploy.lock import this_process
 from cortops.deploy.node_programs import HostRecord, restored
 from cortops.deploy.safe_moment import AT_ONCE, BEFORE_ROLLBACK, WINDOW_S, Moment
 from cortops.deploy.waves.back import Goal, Goals, goals_of, release_named
 from cortops.deploy.waves.hands import Around
-from cortops.deploy.waves.read import histories
+from cortops.deploy.waves.history import HostHistory
+from cortops.deploy.waves.read import adopted_now, histories
 from cortops.deploy.waves.run import Stopping
 from cortops.environment.declared import Environment
 from cortops.probes.nodes import observe
-from cortops.words.change import Change
+from cortops.surfaces.fleet.adopted import adopted_hosts
+from cortops.words.change import Action, Change
 from cortops.words.errors import BadInput, CortopsError, NoSafeMoment, PlanChanged, Stopped, UnknownName
 from cortops.words.resource import Resource
 
@@ -40,14 +46,17 @@ def rollback(
     *words: str,
     to: int | None = None,
     now: Annotated[bool, Parameter(negative="")] = False,
+    ours: Annotated[bool, Parameter(negative="")] = False,
     plan: str = "",
+    accept_large: Annotated[bool, Parameter(negative="")] = False,
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
     """Nodes back to what they ran before, or to a generation of their host: program, unit and env file as a whole.
 
     Node after node on a host, hosts beside one another, each at a moment when it is not at work. Going back twice leads further back.
-    Exit 0 when all are back, 1 when one could not be, 3 when you are asked, or when one is at work and was left as it is.
+    Where no node is adopted, or with --ours: the environment's own programs, files and units as a whole; after an apply that failed, to
+    what was there before it. Exit 0 when all are back, 1 when one could not be, 3 when you are asked, or when one is at work and was left.
 
     Parameters
     ----------
@@ -57,8 +66,12 @@ def rollback(
         The generation to go back to, as cortops generations numbers them; 0 is what was there before cortops.
     now
         Do not wait for a moment when the node is not at work.
+    ours
+        The environment's own programs, not adopted nodes.
     plan
         Do only this plan: its digest, or at least 8 digits of it.
+    accept_large
+        With --plan: do this plan though it is over a limit of rules.apply.
     yes
         Do not ask.
     """
@@ -67,8 +80,11 @@ def rollback(
     strays = [name for name in names if name not in env.installed and name not in env.hosts]
     if strays:
         raise UnknownName(f"{strays[0]} is no node or host of {env.file}", next=f"It has: {', '.join(list(env.installed)[:8])}")
-    if plan and len(plan) < DIGEST_MIN:
-        raise BadInput(f"a digest has at least {DIGEST_MIN} digits, this one {len(plan)}")
+    accepted = accepted_by(plan, large=accept_large)
+    if ours and names:
+        raise BadInput(f"{names[0]} and --ours are two things to go back", next="Name nodes and hosts, or say --ours.")
+    if ours or not (names or adopted_hosts(env)):
+        return _ours(env, to, plan, accepted, yes, common)
     asked = Asked(
         nodes={name: env.installed[name].host for name in names if name in env.installed},
         hosts=tuple(name for name in names if name not in env.installed),
@@ -79,12 +95,21 @@ def rollback(
         found = asyncio.run(_plan(env, asked, common))
         again = " ".join(["cortops rollback", *words, *([f"--to {to}"] if to is not None else []), *(["--now"] if now else [])])
         show_json(found.as_json()) if common.json else show(found.as_text(again))
-        if not found.changes or common.json or not agreed():
+        if not found.changes or common.json or found.over or not agreed():
             return FAILED if found.goals.silent and not found.changes else ATTENTION if found.changes or found.goals.still else 0
         plan = found.digest
-    done = asyncio.run(_run(env, asked, plan, common))
+    done = asyncio.run(_run(env, asked, plan, common, accepted))
     show_json(done.as_json()) if common.json else show(done.as_text())
     return done.status
+
+
+def _ours(env: Environment, to: int | None, digest: str, accepted: Accepted, yes: bool, common: Common) -> int:
+    if not yes and not digest:
+        seen, goal, may_ask = show_plan(env, to, common)
+        if not may_ask or not agreed():
+            return ATTENTION if seen.plan.changes or seen.unseen else 0
+        to, digest = goal.generation, seen.whole.digest
+    return go_back(env, to, digest, accepted, common)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +129,7 @@ class Found:
     goals: Goals
     changes: tuple[Change, ...]
     digest: str
+    over: tuple[str, ...] = ()
 
     def as_text(self, again: str) -> str:
         """For people; `again`: the command that makes just this."""
@@ -111,9 +137,11 @@ class Found:
         lines = [table(rows, "  ")] if rows else []
         lines += [f"stays as it is: {name}: {why}" for name, why in self.goals.still]
         lines += [f"{host} could not be asked: {why}" for host, why in self.goals.silent]
+        lines += [f"over a limit: {one}" for one in self.over]
         if not rows:
             return "\n".join([*lines, "Nothing to do where we could look." if self.goals.silent else "Nothing to do."])
-        return "\n".join([*lines, f"digest {self.digest[:12]}    next: {again} --plan {self.digest[:12]}"])
+        command = " ".join((again, "--plan", self.digest[:12], *flags_needed(self.over, ())))
+        return "\n".join([*lines, f"digest {self.digest[:12]}    next: {command}"])
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -133,6 +161,7 @@ class Found:
             ],
             "still": [{"node": name, "why": why} for name, why in self.goals.still],
             "silent": [{"host": host, "why": why} for host, why in self.goals.silent],
+            "over_limits": list(self.over),
         }
 
 
@@ -164,18 +193,26 @@ class Back:
 
 async def _plan(env: Environment, asked: Asked, common: Common) -> Found:
     async with here(env, common) as place:
-        return await _look(place, asked)
+        return await _look(env, place, asked)
 
 
-async def _look(place: Here, asked: Asked) -> Found:
+async def _look(env: Environment, place: Here, asked: Asked) -> Found:
     states, version = place.deployment.states, place.deployment.tool_version
     found = await histories(states)
-    goals = goals_of(found.values(), nodes=asked.nodes, hosts=asked.hosts, to=asked.to)
+    runs = {node: now.program for node, now in (await adopted_now(states, version)).items()} if asked.to is None else {}
+    goals = goals_of(found.values(), nodes=asked.nodes, hosts=asked.hosts, to=asked.to, runs=runs)
     looks = await asyncio.gather(*(look_host(states[group[0].host], _want(group), version) for group in goals.groups))
     wanted = {goal.node for goal in goals.goals}
     changes = tuple(change for look in looks for change in look.plan.changes if change.resource.partition(":")[2] in wanted)
     digest = hashlib.sha256("".join(look.plan.digest for look in looks).encode()).hexdigest()
-    return Found(goals=goals, changes=changes, digest=digest)
+    return Found(goals=goals, changes=changes, digest=digest, over=over_limits(_size(changes, found), env.rules.apply))
+
+
+def _size(changes: Sequence[Change], histories: Mapping[str, HostHistory]) -> Size:
+    """All at once, hosts being beside one another."""
+    stops = tuple(f"{change.resource.partition(':')[2]} on {change.target}" for change in changes if change.action is Action.RESTART)
+    running = sum(len(history.latest) for history in histories.values())
+    return Size(stops=(stops,), running=running, hosts=tuple(dict.fromkeys(change.target for change in changes)))
 
 
 def _want(goals: Sequence[Goal]) -> Want:
@@ -187,16 +224,18 @@ def _want(goals: Sequence[Goal]) -> Want:
     return want
 
 
-async def _run(env: Environment, asked: Asked, digest: str, common: Common) -> Back:
+async def _run(env: Environment, asked: Asked, digest: str, common: Common, accepted: Accepted) -> Back:
     async with here(env, common) as place:
-        found = await _look(place, asked)
+        place.deployment.lock.demand_allowed(this_process())
+        found = await _look(env, place, asked)
         if digest and not found.digest.startswith(digest):
             raise PlanChanged(f"the plan is now {found.digest[:12]}, not {digest[:12]}: something changed since it was made")
+        demand_accepted(found.over, (), accepted, f"the same command with --plan {found.digest[:12]}")
         lines = Lines(Progress(sys.stderr), place.deployment.clock, {goal.node: goal.host for goal in found.goals.goals})
         file = ReleaseFile(Path(env.file))
         file.demand_writable()
         stopping = Stopping()
-        around = await _around(env, place, asked, found, lines, file, stopping)
+        around = replace(await _around(env, place, asked, found, lines, file, stopping), accepted=accepted.flags)
         changing = {change.resource.partition(":")[2] for change in found.changes}
         results: dict[str, CortopsError | None] = {}
 

@@ -17,9 +17,10 @@ from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.graph import depends_on, entities
 from cortops.environment.model import Monitor
 from cortops.protocol.http import HttpFailure
-from cortops.surfaces.chain.addresses import rpc_url
+from cortops.surfaces.chain.addresses import rpc_url_on
 from cortops.surfaces.judging import judge
 from cortops.surfaces.proxy.render import ca_file
+from cortops.surfaces.reach import from_here
 from cortops.surfaces.services import facts
 from cortops.surfaces.site import Site
 from cortops.surfaces.states import evidence_of, states
@@ -53,7 +54,7 @@ def status(
     env = environment(file, common)
 
     async def ask() -> tuple[StatusPage, float]:
-        async with here(env, common) as place:
+        async with here(env, common, only_asks=True) as place:
             found = await (ask_now(place) if now else read_status(place))
             return found, place.deployment.clock.now()
 
@@ -90,7 +91,7 @@ async def ask_now(place: Here) -> StatusPage:
 
 async def _from_watch(place: Here, monitor: Monitor) -> StatusPage | str:
     """Its page, or why there is none."""
-    url = f"http://127.0.0.1:{monitor.port}/status.json"
+    url = f"http://{from_here(place.deployment.env, monitor.on)}:{monitor.port}/status.json"
     try:
         reply = await place.http.request("GET", url, timeout_s=WATCH_TIMEOUT_S, body_max_mib=WATCH_PAGE_MAX_MIB)
     except HttpFailure as error:
@@ -123,13 +124,19 @@ def _no_manager(replies: dict[str, Reply], host: str) -> bool:
 def endpoints(place: Here) -> dict[str, str]:
     """Name -> URL of what people may call, and where the authority's certificate lies."""
     env = place.deployment.env
-    found = {"rpc": rpc_url(env)}
+    found = {"rpc": rpc_url_on(env, env.here)}
     for hostname, route in env.proxy.items():
         name = route.to.partition("/")[0]
-        found |= {_ENDPOINTS.get(name, name): f"https://{hostname}:{route.port}", "ca": ca_file(place.deployment.hosts[route.on])}
-    if env.monitor is not None:
+        found |= {_ENDPOINTS.get(name, name): f"https://{hostname}:{route.port}", "ca": _authority(place, route.on)}
+    if env.monitor is not None and env.monitor.on == env.here:
         found["console"] = f"http://127.0.0.1:{env.monitor.port}"
     return found
+
+
+def _authority(place: Here, host: str) -> str:
+    """Where the certificate lies that clients trust, as `scp` writes it where that is another host."""
+    path = ca_file(place.deployment.hosts[host])
+    return path if host == place.deployment.env.here else f"{host}:{path}"
 
 
 _ENDPOINTS = {"pool": "router", "rpc": "public_rpc"}

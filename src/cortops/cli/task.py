@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,15 +12,17 @@ from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
 from cortops.cli.output import show, show_json, table
 from cortops.cli.places import gateway_store
+from cortops.cli.records import ask_records
 from cortops.contracts.network import Network
 from cortops.contracts.path import TaskPath, read_path
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.declared import Environment
-from cortops.protocol.usage import UsageRow, of_task, open_usage
+from cortops.programs.gateway.records import TaskUsage
+from cortops.protocol.usage import UsageRow
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
 from cortops.surfaces.site import Site, node_names
-from cortops.words.errors import BadInput, StoreUnavailable
+from cortops.words.errors import BadInput
 
 _ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 
@@ -40,7 +41,7 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
     env = environment(file, common)
 
     async def read() -> tuple[TaskPath, dict[str, str]]:
-        async with here(env, common) as place:
+        async with here(env, common, only_asks=True) as place:
             site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
             network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
             return await read_path(network, session, task_id), node_names(env, site)
@@ -81,14 +82,8 @@ def _parse(task: str) -> tuple[int, int]:
 
 
 def _usage(env: Environment, common: Common, session: int, task: int) -> list[UsageRow]:
-    path = Path(gateway_store(env, common).usage_db)
-    with contextlib.suppress(StoreUnavailable):  # a task that came past the gateway has no usage row, and may have no database
-        connection = open_usage(path, create=False)
-        try:
-            return of_task(connection, path, session, task)
-        finally:
-            connection.close()
-    return []
+    request = TaskUsage(usage_db=gateway_store(env, common).usage_db, session=session, task=task)
+    return ask_records(env, common, request, list[UsageRow])
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 import cortops
 from cortops.cli.common import Common, environment, new_apply_id
 from cortops.cli.compose import Here, here
-from cortops.cli.output import Progress, show, show_json
+from cortops.cli.output import Progress, joined, show, show_json
 from cortops.cli.progress import Phases
 from cortops.cli.status import endpoints, read_status
 from cortops.deploy import deployment as engine
@@ -28,6 +28,7 @@ from cortops.local.here import demand_writable
 from cortops.protocol import keys
 from cortops.surfaces.gateway.render import store
 from cortops.surfaces.proxy.curls import curls
+from cortops.words.errors import Refused
 from cortops.words.state import State
 
 VIEW_EVERY_S = 5.0
@@ -59,7 +60,16 @@ def up(
     """
     gc.enable()
     env = environment(file, common)
+    _demand_here(env)
     return _interruptible(lambda: _up(env, common, detach))
+
+
+def _demand_here(env: Environment) -> None:
+    """Refused for programs on other hosts: what stands there is reviewed first, and does not end with a Ctrl-C here."""
+    away = [name for name in env.own_hosts if env.hosts[name].ssh]
+    if away:
+        what = f"{env.name} runs programs on {joined(away)}, and `up` is for environments of this machine"
+        raise Refused(what, where=str(env.position(("hosts", away[0]))), next=f"cortops plan {env.file}")
 
 
 def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -142,7 +152,7 @@ def issue_key(place: Here, env: Environment) -> str:
     if env.gateway is None:
         return ""
     now = place.deployment.clock.now()
-    path = Path(store(env.gateway, place.deployment.hosts[env.gateway.on]).keys_db)
+    path = Path(store(place.deployment.hosts[env.gateway.on]).keys_db)
     connection = keys.open_keys(path)
     try:
         for row in keys.list_keys(connection, path):
@@ -223,5 +233,5 @@ async def _view(place: Here, progress: Progress, env: Environment) -> None:
 
 async def _stop(place: Here, progress: Progress) -> None:
     progress.say("", "stopping …")
-    await down(place.deployment, place.target, place.manager, owner=this_process(), apply_id=new_apply_id(), purge=False)
+    await down(place.deployment, place.target, place.manager, targets={}, owner=this_process(), apply_id=new_apply_id(), purge=False)
     progress.say("stopped; the data stays (cortops up brings it back, cortops down --purge removes it)")

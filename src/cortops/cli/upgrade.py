@@ -7,19 +7,24 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from cortops.cli.apply import accepted_by
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
 from cortops.cli.doctor import split
 from cortops.cli.output import joined, show, show_json
+from cortops.cli.upgrade_detach import HandedOver, Handing, hand_over
+from cortops.cli.upgrade_rehearse import rehearsed
 from cortops.cli.upgrade_run import Scene, drive, look
 from cortops.cli.upgrade_told import plan_json, plan_text, result_json, result_text
+from cortops.deploy.limits import Accepted, demand_accepted, flags_needed
 from cortops.deploy.waves.history import judged_bad
 from cortops.deploy.waves.machine import Upgrade
-from cortops.deploy.waves.plan import UpgradePlan, Wishes
+from cortops.deploy.waves.plan import Wishes
 from cortops.environment.cortensord import CORTENSORD
 from cortops.environment.declared import Environment
 from cortops.surfaces.fleet.binaries import why_refused
@@ -27,7 +32,6 @@ from cortops.words.errors import BadInput, PlanChanged, Refused, UnknownName
 
 ATTENTION = 3
 EXIT = {"passed": 0, "bad": 1, "failed": 1, "held": ATTENTION, "stopped": ATTENTION}
-DIGEST_MIN = 8
 SECONDS_MAX = 7 * 86_400
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 
@@ -42,6 +46,9 @@ def upgrade(
     accept: tuple[str, ...] = (),
     again: Annotated[bool, Parameter(negative="")] = False,
     plan: str = "",
+    accept_large: Annotated[bool, Parameter(negative="")] = False,
+    rehearse: Annotated[bool, Parameter(negative="")] = False,
+    detach: str = "",
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
@@ -71,33 +78,44 @@ def upgrade(
         Try a release once more that was found bad.
     plan
         Do only this plan: its digest, or at least 8 digits of it.
+    accept_large
+        With --plan: do this plan though it is over a limit of rules.apply.
+    rehearse
+        Play it on copies of the nodes on this machine, and change no host.
+    detach
+        Hand it over to the host with an installed watch that may act, and leave: this machine may close.
     yes
         Do not ask.
     """
     file, names = split(words)
     env = environment(file, common)
     release, nodes, hosts = wanted(env, names)
-    if plan and len(plan) < DIGEST_MIN:
-        raise BadInput(f"a digest has at least {DIGEST_MIN} digits, this one {len(plan)}")
-    wishes = Wishes(
-        nodes=nodes,
-        hosts=hosts,
-        canary=canary,
-        wave_max=wave,
-        per_host=per_host,
-        soak_s=seconds(soak, "--soak"),
-        within_s=seconds(within, "--within") if within else None,
-    )
+    accepted = accepted_by(plan, large=accept_large)
+    soak_s, within_s = seconds(soak, "--soak"), seconds(within, "--within") if within else None
+    wishes = Wishes(nodes=nodes, hosts=hosts, canary=canary, wave_max=wave, per_host=per_host, soak_s=soak_s, within_s=within_s)
     shown = command(words, wishes, within, soak)
+    if rehearse:
+        return rehearsed(env, release, wishes, accept, shown, common)
     if not yes and not plan:
         found = asyncio.run(_plan(env, release, wishes, accept, again, common))
-        status = _tell(found.plan, found.notes, shown, common)
-        if not found.plan.steps or common.json or not agreed():
+        status = _tell(found, shown, common)
+        if not found.plan.steps or common.json or found.over or not agreed():
             return status
         plan = found.plan.digest
-    finished = asyncio.run(_run(env, release, wishes, accept, again, plan, common))
+    handing = None
+    if detach:
+        said = {"canary": canary, "wave": wave or "", "per-host": per_host, "soak": soak, "within": within, "again": again}
+        handing = Handing(host=detach, words=names, flags={**said, "accept-large": accept_large}, accept=accept)
+    return _tell_end(asyncio.run(_run(env, release, wishes, accept, again, plan, common, accepted, shown, handing)), shown, common)
+
+
+def _tell_end(finished: tuple[Upgrade, float] | Scene | HandedOver, shown: str, common: Common) -> int:
+    """What came of it: an upgrade, one that goes on elsewhere, or a scene where nothing is to be done or the plan is another now."""
     if isinstance(finished, Scene):
-        return _tell(finished.plan, finished.notes, shown, common)
+        return _tell(finished, shown, common)
+    if isinstance(finished, HandedOver):
+        show_json(asdict(finished)) if common.json else show(finished.text)
+        return 0
     done, took_s = finished
     if common.json:
         show_json(result_json(done, took_s))
@@ -162,12 +180,14 @@ def command(words: Sequence[str], wishes: Wishes, within: str, soak: str) -> str
     return " ".join(filter(None, ["cortops upgrade", *words, *options]))
 
 
-def _tell(plan: UpgradePlan, notes: Sequence[str], shown: str, common: Common) -> int:
+def _tell(found: Scene, shown: str, common: Common) -> int:
     """The plan, before anything is done. Exit 0 when there is nothing to do."""
+    plan = found.plan
     if common.json:
-        show_json(plan_json(plan) | {"notes": list(notes)})
+        show_json(plan_json(plan) | {"notes": list(found.notes)})
     else:
-        show(plan_text(plan, time.time(), notes=notes, again=f"{shown} --plan {plan.digest[:12]}"))
+        again = " ".join((shown, "--plan", plan.digest[:12], *flags_needed(found.over, ())))
+        show(plan_text(plan, time.time(), notes=found.notes, again=again))
     return ATTENTION if plan.steps or plan.apart else 0
 
 
@@ -188,9 +208,18 @@ async def _plan(env: Environment, release: str, wishes: Wishes, accept: Sequence
 
 
 async def _run(
-    env: Environment, release: str, wishes: Wishes, accept: Sequence[str], again: bool, digest: str, common: Common
-) -> tuple[Upgrade, float] | Scene:
-    """The upgrade as it ended, with how long it took in seconds; or what was seen, where nothing is to be done."""
+    env: Environment,
+    release: str,
+    wishes: Wishes,
+    accept: Sequence[str],
+    again: bool,
+    digest: str,
+    common: Common,
+    accepted: Accepted,
+    shown: str,
+    handing: Handing | None,
+) -> tuple[Upgrade, float] | Scene | HandedOver:
+    """The upgrade as it ended, with how long it took in seconds; or what was seen, where nothing is to be done; or who does it now."""
     async with here(env, common) as place:
         found = await look(env, place, release, wishes, accept)
         _demand_not_bad(found, again)
@@ -204,7 +233,10 @@ async def _run(
         found = same
         if not found.plan.steps and not accept:
             return found
-        return await drive(env, place, found, accept, common)
+        demand_accepted(found.over, (), accepted, f"{shown} --plan {found.plan.digest[:12]}")
+        if handing is not None:
+            return await hand_over(env, place, found, handing)
+        return await drive(env, place, found, accept, common, accepted)
 
 
 def _demand_not_bad(found: Scene, again: bool) -> None:

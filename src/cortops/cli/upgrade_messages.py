@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+from cortops.cli.channel_files import FOLDER, channels_in
 from cortops.cli.common import Common
 from cortops.cli.notify import channel_names, secret_store
 from cortops.cli.upgrade_told import SHA_CHARS, result_text
+from cortops.deploy.redact import Redactor
+from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.waves.machine import Tell, Upgrade
 from cortops.environment.declared import Environment
 from cortops.incidents.channels import SECRET_PREFIX, opened
@@ -72,10 +77,14 @@ async def messages(env: Environment, common: Common, http: HttpClient, say: Call
 
 def _channels(env: Environment, common: Common, http: HttpClient, say: Callable[[str], None]) -> tuple[Notifier, ...]:
     """Every channel that can be opened; without one nobody is told."""
+    if folder := os.environ.get(FOLDER):
+        return channels_in(Path(folder), http, Redactor(), say)
     found: list[Notifier] = []
     try:
         store = secret_store(env, common)
-        found += (notifier(opened(name, store.value(SECRET_PREFIX + name)), http, store.redactor()) for name in channel_names(store))
+        names = channel_names(store)
+        redactor = store.redactor(secrets_of(env) if names else ())
+        found += (notifier(opened(name, store.value(SECRET_PREFIX + name)), http, redactor) for name in names)
     except CortopsError as error:
         say(f"not every channel can be told: {error.what}")
     return tuple(found)

@@ -20,6 +20,7 @@ from cortops.cli.upgrade_told import Lines
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.binaries import bring
 from cortops.deploy.host_state import HostState
+from cortops.deploy.limits import Accepted, Size, over_limits
 from cortops.deploy.lock import Lock, this_process
 from cortops.deploy.node_programs import Program
 from cortops.deploy.one_key import one_key
@@ -29,7 +30,7 @@ from cortops.deploy.waves.hands import Around, HostHands, runs
 from cortops.deploy.waves.history import HostHistory, NodeNow, candidate
 from cortops.deploy.waves.machine import Tell, Upgrade
 from cortops.deploy.waves.plan import Candidate, UpgradePlan, Wishes, plan_upgrade
-from cortops.deploy.waves.read import histories
+from cortops.deploy.waves.read import AdoptedNow, adopted_now, histories
 from cortops.deploy.waves.run import Stopping, run
 from cortops.environment.declared import Environment
 from cortops.environment.model import DEPLOY
@@ -47,7 +48,7 @@ LEASE_S = 600  # of the lock of an upgrade: a host that is silent for so long en
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What was seen before an upgrade. notes: what people should know besides the plan."""
+    """What was seen before an upgrade. notes: what people should know besides the plan. over: the limits of rules.apply that it is over."""
 
     program: Program
     observed: Observed
@@ -55,6 +56,7 @@ class Scene:
     plan: UpgradePlan
     notes: tuple[str, ...]
     candidates: tuple[Candidate, ...] = ()
+    over: tuple[str, ...] = ()
 
     def planned_as(self, digest: str, wishes: Wishes) -> Scene | None:
         """With the plan that has this digest: who is selected most often changes while people read, so who went first then goes first."""
@@ -75,14 +77,34 @@ async def look(env: Environment, place: Here, release: str, wishes: Wishes, acce
     build = env.programs[release]
     program = Program(sha256=build.sha256, release=release, size=build.size)
     progress = Progress(sys.stderr)
-    seen, records = await asyncio.gather(
+    seen, records, now = await asyncio.gather(
         observe(env, deployment.ask, place.http, deployment.clock, since_s=DAY_S, report=progress.now),
         histories(deployment.states, program.sha256),
+        adopted_now(deployment.states, deployment.tool_version),
     )
     progress.say()
     found = _candidates(env, seen, records, program, deployment.clock, accept)
     plan = plan_upgrade(env.name, release, program.sha256, found, wishes)
-    return Scene(program=program, observed=seen, histories=records, plan=plan, notes=_notes(env, seen, plan), candidates=tuple(found))
+    over = over_limits(_size(plan, found), env.rules.apply)
+    return Scene(
+        program=program,
+        observed=seen,
+        histories=records,
+        plan=plan,
+        notes=(*_notes(env, seen, plan), *_edited(plan, now), *(f"over a limit: {one}" for one in over)),
+        candidates=tuple(found),
+        over=over,
+    )
+
+
+def _edited(plan: UpgradePlan, now: Mapping[str, AdoptedNow]) -> list[str]:
+    """What the operator of these nodes changed by hand."""
+    return [f"{step.node}: {one}" for step in plan.steps if step.node in now for one in now[step.node].edited]
+
+
+def _size(plan: UpgradePlan, candidates: Sequence[Candidate]) -> Size:
+    waves = tuple(tuple(f"{step.node} on {step.host}" for step in wave) for wave in plan.waves)
+    return Size(stops=waves, running=len(candidates), hosts=plan.hosts)
 
 
 def _candidates(
@@ -126,13 +148,17 @@ def _is_blind(seen: Observed) -> bool:
     return seen.chain.logs is None or seen.chain.times is None
 
 
-async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[str], common: Common) -> tuple[Upgrade, float]:
+async def drive(
+    env: Environment, place: Here, scene: Scene, accept: Sequence[str], common: Common, accepted: Accepted
+) -> tuple[Upgrade, float]:
     """Do it. Returns how it ended and how long it took, in seconds.
 
-    Raises Refused where nobody could see whether a node earns, LockHeld while somebody else upgrades, and what bringing the program raises.
+    Raises NotAllowed, Refused where nobody could see whether a node earns, LockHeld while somebody else upgrades, and what bringing the
+    program raises.
     """
     deployment, plan = place.deployment, scene.plan
-    clock = deployment.clock
+    clock, owner = deployment.clock, this_process()
+    deployment.lock.demand_allowed(owner)
     if _is_blind(scene.observed) and any(step.selectable and not step.bad for step in plan.steps):
         raise Refused(f"nobody could see whether a node earns: {scene.observed.chain.silence}", next="cortops nodes")
     lines = Lines(Progress(sys.stderr), clock, {step.node: step.host for step in plan.steps})
@@ -140,7 +166,6 @@ async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[st
     file.demand_writable()
     gc.enable()  # this may take hours
     async with AsyncExitStack() as stack:
-        owner = this_process()
         for host in sorted({*plan.hosts, *(env.installed[name].host for name in accept)}):
             held = await stack.enter_async_context(_upgrade_lock(deployment.states[host], clock).held(owner, new_apply_id(), LEASE_S))
             if held.taken_over:
@@ -151,7 +176,7 @@ async def drive(env: Environment, place: Here, scene: Scene, accept: Sequence[st
         for step in plan.steps:
             if step.due_since is not None:
                 eyes.mark(step.node, step.due_since)
-        around = around_of(env, place, eyes.moment, file, lines, stopping, mark=eyes.mark)
+        around = around_of(env, place, eyes.moment, file, lines, stopping, mark=eyes.mark, accepted=accepted.flags)
         hands = HostHands(around, program)
         for name in accept:
             await hands.accept(env.installed[name].host, name)
@@ -182,7 +207,7 @@ async def _brought(env: Environment, place: Here, scene: Scene, lines: Lines) ->
 
 def _upgrade_lock(state: HostState, clock: Clock) -> Lock:
     """One upgrade at a time on a host; each of its applies takes the host's own lock besides, for as long as it lasts."""
-    return Lock(state.target, f"{state.root}/upgrade", clock)
+    return Lock(state.target, f"{state.root}/upgrade", clock)  # who may is asked before, and again by each apply
 
 
 def around_of(
@@ -194,6 +219,7 @@ def around_of(
     stopping: Stopping,
     *,
     mark: Callable[[str], None] = lambda node: None,
+    accepted: Sequence[str] = (),
 ) -> Around:
     """What every change of a node needs, wired."""
     deployment = place.deployment
@@ -210,6 +236,7 @@ def around_of(
         tool_version=deployment.tool_version,
         clock=deployment.clock,
         stopping=stopping,
+        accepted=accepted,
     )
 
 

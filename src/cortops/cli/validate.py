@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cortops.cli.common import Common, find_file
-from cortops.cli.output import show, show_json
+from cortops.cli.output import joined, show, show_json
+from cortops.environment.declared import Environment
+from cortops.environment.dials import needed_elsewhere
 from cortops.environment.load import load_file
 from cortops.environment.reason import Invalid
 
@@ -31,4 +33,12 @@ def validate(file: Path | None = None, /, *, common: Common = Common()) -> int: 
         count, installed = len(loaded.nodes) + len(loaded.installed), len(loaded.installed)
         told = f", {installed} of them as their operator installed them" if installed else ""
         show(f"{loaded.file} is valid: environment {loaded.name}, {len(loaded.hosts)} hosts, {count} nodes{told}.")
+        if crossing := _crossing(loaded):
+            show(f"Other hosts connect to {joined(crossing)} in plain HTTP: the network of hosts.*.address is trusted.")
     return BAD_INPUT if reasons else 0
+
+
+def _crossing(env: Environment) -> list[str]:
+    """The programs that listen for others on another host, in the order of the file."""
+    needed = needed_elsewhere(env) | needed_elsewhere(env, links=True)
+    return [name for name in (*env.nodes, *((env.gateway.NAME,) if env.gateway else ())) if name in needed]

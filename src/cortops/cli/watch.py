@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 from cortops import surfaces
 from cortops.cli.common import Common, environment
@@ -20,6 +23,7 @@ from cortops.console.app import console
 from cortops.console.serving import serve
 from cortops.contracts.network import Network
 from cortops.contracts.rpc import RpcClient
+from cortops.deploy.observing import WatchPlace
 from cortops.deploy.redact import Redactor
 from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.declared import Environment
@@ -37,20 +41,64 @@ from cortops.words.clock import SystemClock
 from cortops.words.errors import BadInput, CortopsError
 
 LOOPBACK = "127.0.0.1"
+PORT = 8500  # of an installed watch's console
+DIGEST_MIN = 8
 
 Redact = Callable[[bytes], bytes]
 
 
-def watch(file: Path | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008 — frozen
+def watch(
+    file: Path | None = None,
+    /,
+    *,
+    install: str = "",
+    uninstall: str = "",
+    plan: str = "",
+    yes: Annotated[bool, Parameter(negative="")] = False,
+    may_act: Annotated[bool, Parameter(negative="")] = False,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=65535))] = PORT,
+    on: Annotated[str, Parameter(show=False)] = "",
+    common: Common = Common(),  # noqa: B008 — frozen
+) -> int:
     """Watch an environment and show it on the console, until SIGTERM or Ctrl-C; the log goes to standard output.
+
+    With --install it runs on a host for good instead, and tells the channels of `cortops notify` when a node stops earning.
+    Without --plan or --yes that only shows what it would do, and exits 3.
 
     Parameters
     ----------
     file
         The environment file; default ./cortops.yaml, else the bundled local.yaml.
+    install
+        The host that it shall run on. It looks at the others by a key that can only look.
+    uninstall
+        The host from which it shall go, with all that it left on others.
+    plan
+        Of --install or --uninstall: do this plan, by its digest or at least 8 digits of it.
+    yes
+        Of --install or --uninstall: do it without showing the plan first.
+    may_act
+        Of --install: it gets a second key that may run anything on every host, for upgrades that are handed over to it.
+    port
+        Of --install: TCP port of its console, on loopback of that host.
     """
-    gc.enable()
     env = environment(file, common)
+    if install or uninstall:
+        from cortops.cli import watch_install  # brings asyncssh
+
+        if install and uninstall:
+            raise BadInput("--install and --uninstall at once", next="Say one of the two.")
+        if plan and len(plan) < DIGEST_MIN:
+            raise BadInput(f"a digest has at least {DIGEST_MIN} digits, this one {len(plan)}")
+        if install:
+            return watch_install.install(env, install, port, common, plan=plan, yes=yes, may_act=may_act)
+        return watch_install.uninstall(env, uninstall, common, plan=plan, yes=yes)
+    gc.enable()
+    if on:
+        from cortops.cli.watch_installed import serve_installed
+
+        place = WatchPlace(environment=env.name, host=on, port=port)
+        return run(Monitor.NAME, lambda _path: env, partial(serve_installed, place), [env.file], sys.stdout.buffer, SystemClock())
     if env.monitor is None:
         raise BadInput(f"{env.file} declares no monitor", next="Add for example: monitor: {on: here, port: 8500}")
     return run(Monitor.NAME, lambda _path: env, partial(_serve, common), [env.file], sys.stdout.buffer, SystemClock())
@@ -59,7 +107,7 @@ def watch(file: Path | None = None, /, *, common: Common = Common()) -> int:  # 
 async def _serve(common: Common, env: Environment, log: Log) -> None:
     """Console and watch until cancelled; the console answers from the start, so that it can say that nothing is known yet."""
     assert env.monitor is not None
-    async with here(env, common) as place:
+    async with here(env, common, only_asks=True) as place:
         redact = _redact(place, log)
         store = Store(
             Path(history_file(place.deployment.hosts[env.monitor.on])),
@@ -97,7 +145,7 @@ def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: S
         environment=env.name,
         chance=random.random,
         redact=redact,
-        intended=Intentions(place.deployment.journal),
+        intended=Intentions(place.deployment.journal, place.journals),
         tell=tell,
         own=WATCH,
     )
@@ -106,7 +154,7 @@ def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: S
 def _redact(place: Here, log: Log) -> Redact:
     """Of bodies: by value where we may read the secrets of this environment, by shape in any case."""
     try:
-        redactor = place.deployment.secrets.redactor()
+        redactor = place.deployment.secrets.redactor(secrets_of(place.deployment.env))
     except CortopsError as error:
         log.warning("secrets_unread", what=error.what)
         redactor = Redactor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -77,14 +78,21 @@ def _state(task: Task) -> str:
 
 
 class Intentions:
-    """Which restarts an apply meant, by the journal's last apply: call it with restarts. Raises what the journal raises."""
+    """Which restarts an apply meant, by the journal's last apply: call it with restarts. Raises what a journal raises.
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    others: of the other hosts that run our programs, each of which journals its own steps.
+    """
+
+    def __init__(self, journal: Journal, others: Sequence[Journal] = ()) -> None:
+        self._journals = (journal, *others)
 
     async def __call__(self, found: Sequence[Restart]) -> Mapping[str, str]:
         """Service -> who meant its restart."""
-        return meant(found, await self._journal.last_apply())
+        first, *others = await asyncio.gather(*(journal.last_apply() for journal in self._journals))
+        if first is None:
+            return {}
+        steps = [step for other in others if other is not None and other.apply == first.apply for step in other.steps]
+        return meant(found, replace(first, steps=(*first.steps, *steps)))
 
 
 def meant(found: Sequence[Restart], last: ApplyRecord | None) -> dict[str, str]:

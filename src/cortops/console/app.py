@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,8 +27,11 @@ RETRY_AFTER_S = 10
 CONSOLE = "console"  # what a hostname leads to that is ours
 
 
-def console(view: View, clock: Clock) -> Starlette:
-    """The application over a view. `app.state.board` is what `serving.serve` needs in order to stop it."""
+def console(view: View, clock: Clock, nodes: Callable[[], Mapping[str, object]] | None = None) -> Starlette:
+    """The application over a view. `app.state.board` is what `serving.serve` needs in order to stop it.
+
+    nodes: what /nodes.json answers, where installed nodes are looked at.
+    """
     board = Board(view, clock)
     handlers = _Handlers(board)
     hostnames = [hostname for hostname, route in view.environment.proxy.items() if route.to == CONSOLE]
@@ -36,6 +41,7 @@ def console(view: View, clock: Clock) -> Starlette:
             Route("/events", handlers.events),
             Route("/status.json", handlers.status),
             Route("/health", handlers.health),
+            *([Route("/nodes.json", lambda _request: _json(200, nodes()))] if nodes is not None else []),
             Route("/metrics", handlers.metrics),
             Route("/entities/{kind}/{name:path}", handlers.entity),
             Route("/tasks/{session}/{task}", handlers.task),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from Crypto.Hash import keccak
-
 
 def keccak256(data: bytes) -> bytes:
     """32 bytes. Source: the Keccak submission with the original padding, as Ethereum uses it."""
+    from Crypto.Hash import keccak  # brings cffi's parser, 50 ms that commands do without that hash nothing
+
     return keccak.new(digest_bits=256, data=data).digest()
 
 

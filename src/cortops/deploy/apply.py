@@ -11,7 +11,7 @@ from itertools import groupby
 from cortops.deploy.observed import Absent, Desired, Driver, Observed, Present, Progress, Step, Unseen
 from cortops.words.change import Action, Change, Plan
 from cortops.words.entity import Entity
-from cortops.words.errors import PortTaken, StepFailed
+from cortops.words.errors import PortTaken, ProgramFailed, StepFailed
 from cortops.words.resource import Service
 
 
@@ -89,7 +89,7 @@ async def _apply_place(driver: Driver, changes: Sequence[Change], items: Mapping
             resource = by_key[progress.key]
             report(StepTold(place=resource.place, entity=resource.entity, progress=progress))
             if progress.event == "failed":
-                raise _failure(resource.id, resource.because, driver.place, progress.text)
+                raise _failure(resource.id, resource.because, driver.place, progress)
             done += progress.event == "done"
     if done != len(steps):
         left = ", ".join(step.desired.resource.id for step in steps[done : done + 3])
@@ -97,10 +97,12 @@ async def _apply_place(driver: Driver, changes: Sequence[Change], items: Mapping
     return done
 
 
-def _failure(what: str, because: str, place: str, text: str) -> StepFailed | PortTaken:
+def _failure(what: str, because: str, place: str, progress: Progress) -> StepFailed | PortTaken:
+    text = progress.text
     if text.startswith("port ") and " taken" in text:
         return PortTaken(text, where=f"{what} on {place} ({because})")
-    return StepFailed(f"{what} could not be made on {place}: {text}", where=because)
+    kind = ProgramFailed if progress.blames_program else StepFailed
+    return kind(f"{what} could not be made on {place}: {text}", where=because)
 
 
 async def _concrete(driver: Driver, changes: Sequence[Change], items: Mapping[str, Desired]) -> list[Step]:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cortops import surfaces
 from cortops.deploy import apply as waves
 from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
 from cortops.deploy.chain_driver import attributes_of
-from cortops.deploy.fetch import Artifact, FetchProgress, fetch
+from cortops.deploy.fetch import FetchProgress
+from cortops.deploy.fetch_all import fetch_all, to_fetch
 from cortops.deploy.fleet_driver import attributes_of as fleet_attributes
 from cortops.deploy.fleet_plan import FleetLook, look_fleet, whole
 from cortops.deploy.gate import wait_until_well
+from cortops.deploy.going_back import GoingBack, content_of, going_back, off_chain
 from cortops.deploy.host_state import HostState
 from cortops.deploy.journal import ApplyRecord, Journal
 from cortops.deploy.kinds import desire
+from cortops.deploy.limits import Accepted, Lasting, demand_accepted, holding, lasting, over_limits, size_of
 from cortops.deploy.lock import Lock, Owner
 from cortops.deploy.manifest import Manifest, Manifests, next_generation, recorded
+from cortops.deploy.moved import hold_moved
 from cortops.deploy.observed import Desired, Driver, Observed, Unseen
 from cortops.deploy.plan import plan
 from cortops.deploy.secrets import SecretStore
@@ -33,10 +37,11 @@ from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action, Plan, UnknownPlace
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
-from cortops.words.errors import PlanChanged, PortTaken, Refused
-from cortops.words.resource import Blob, Content, Contract, ContractState, Cortensord, Funded, Resource, SecretRef
+from cortops.words.errors import GateClosed, PlanChanged, PortTaken, Refused, StepFailed
+from cortops.words.resource import Blob, Content, Contract, ContractState, Cortensord, Funded, Resource, SecretRef, Service
 
 GATE_TIMEOUT_S = 60.0
+NOTHING_ACCEPTED = Accepted()
 
 Report = Callable[[FetchProgress | WaveBegun | StepTold | WaveWell], None]
 
@@ -48,6 +53,7 @@ class Deployment:
     hosts, managers: by host name. drivers: place -> driver, for one view of the secrets. lock, journal, manifests: on one declared host;
     states: those of hosts with adopted nodes, which lie there.
     cache: where releases are fetched to. ask: asks any questions of the world.
+    goal: the recorded generation to which everything goes back, env being what was declared then; None: what is declared is made.
     """
 
     env: Environment
@@ -63,9 +69,15 @@ class Deployment:
     clock: Clock
     tool_version: str
     states: Mapping[str, HostState] = field(default_factory=dict)
+    goal: Manifest | None = None
+
+    def command(self, digest: str) -> str:
+        """The command that makes the plan with this digest, and no other."""
+        verb = f"apply {self.env.file}" if self.goal is None else f"rollback {self.env.file} --to {self.goal.generation}"
+        return f"cortops {verb} --plan {digest[:12]}"
 
     def site(self, view: SecretView) -> Site:
-        return Site(hosts=self.hosts, public={want.name: view.public(want.name) for want in view.wanted})
+        return Site(hosts=self.hosts, public={want.name: view.public(want.name) for want in view.wanted}, on_host=view.on_host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,8 @@ class Look:
     """One observation: what should exist, what was seen, and the plan between them.
 
     plan: of what is ours; fleet: of adopted nodes, which `upgrade` changes. cut_off: the last apply, if nobody wrote its end.
+    back: of one that goes back to a generation, what can come back and what stays. over: the limits that the plan is over; lasting: what of
+    it cannot come back; both must be accepted by name.
     """
 
     plan: Plan
@@ -83,6 +97,9 @@ class Look:
     latest: Manifest | None
     cut_off: ApplyRecord | None
     fleet: FleetLook = field(default_factory=FleetLook)
+    back: GoingBack | None = None
+    over: tuple[str, ...] = ()
+    lasting: tuple[Lasting, ...] = ()
 
     @property
     def whole(self) -> Plan:
@@ -101,6 +118,11 @@ class Look:
         return kept == {item.resource.key: item.attributes for item in _ours(self.desired)}
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all is as declared, recorded so, and no apply was cut off."""
+        return not self.plan.changes and self.cut_off is None and self.latest is not None and self.is_recorded
+
+    @property
     def unseen(self) -> tuple[UnknownPlace, ...]:
         """The places of ours that could not be looked at; a host with nothing of ours on it holds up no apply."""
         places = {item.resource.place for item in (*_ours(self.recorded), *_ours(self.desired))}
@@ -108,12 +130,16 @@ class Look:
 
     @property
     def blocked(self) -> tuple[tuple[Resource, str], ...]:
-        """Services that could not be started now, and why."""
-        changed = {waves.key_of(change) for change in self.plan.changes}
+        """Services that could not be started now, and why; not for a port that this plan frees before."""
+        changed = {waves.key_of(change): change.action for change in self.plan.changes}
+        ending = (item.resource for item in self.recorded if changed.get(item.resource.key) is Action.DELETE)
+        freed = {(one.place, port) for one in ending if isinstance(one, Service) for port in one.ports}
         return tuple(
             (item.resource, why)
             for item in self.desired
-            if item.resource.key in changed and (why := getattr(self.observed[item.resource.key], "blocked", ""))
+            if item.resource.key in changed
+            and (why := getattr(self.observed[item.resource.key], "blocked", ""))
+            and freed.isdisjoint((item.resource.place, port) for port in getattr(item.resource, "ports", ()))
         )
 
 
@@ -131,19 +157,41 @@ class Applied:
     nodes_left: tuple[str, ...] = ()
 
 
+def back_to(goal: Manifest, now: Deployment, then: Deployment) -> Deployment:
+    """The deployment that goes back to `goal`: as it was declared then, with the state, the secrets and every place of now."""
+    return replace(
+        then,
+        secrets=now.secrets,
+        drivers=lambda view: {**now.drivers(view), **then.drivers(view)},
+        lock=now.lock,
+        journal=now.journal,
+        manifests=now.manifests,
+        states={},
+        goal=goal,
+    )
+
+
 async def look(deployment: Deployment) -> Look:
     """Observe everything once, changing nothing, and plan."""
-    view = deployment.secrets.view(secrets_of(deployment.env))
-    desired = _desired(deployment, view)
-    latest, last, fleet = await asyncio.gather(
+    view = await asyncio.to_thread(deployment.secrets.view, secrets_of(deployment.env))  # others that keep values may take seconds
+    drivers, desired = deployment.drivers(view), () if deployment.goal is not None else desired_with(deployment, view)
+    latest, last, fleet, observed = await asyncio.gather(
         deployment.manifests.latest(),
         deployment.journal.last_apply(),
         look_fleet(deployment.states, deployment.env, deployment.tool_version),
+        _observe(drivers, desired),  # beside what is recorded, which names more only after a change of the file
     )
     kept = tuple(recorded(latest))
-    observed = await _observe(deployment.drivers(view), [*kept, *desired])
+    back = going_back(deployment.goal, latest) if deployment.goal is not None and latest is not None else None
+    if back is not None:
+        kept = off_chain(kept)
+    if deployment.goal is not None:
+        desired = desired_with(deployment, view, back)
+    observed |= await _observe(drivers, [item for item in (*kept, *desired) if item.resource.key not in observed])
+    observed = hold_moved(observed, desired, kept, drivers)
+    found = plan(deployment.env.name, desired, observed, kept, deployment.tool_version)
     return Look(
-        plan=plan(deployment.env.name, desired, observed, kept, deployment.tool_version),
+        plan=found,
         view=view,
         desired=desired,
         recorded=kept,
@@ -151,43 +199,56 @@ async def look(deployment: Deployment) -> Look:
         latest=latest,
         cut_off=last if last is not None and last.finished is None else None,
         fleet=fleet,
+        back=back,
+        over=over_limits(size_of(found), deployment.env.rules.apply),
+        lasting=lasting(found, development=deployment.env.network.development, anew=holding(desired, deployment.secrets.replaced())),
     )
 
 
-async def apply(deployment: Deployment, *, apply_id: str, owner: Owner, digest: str | None, report: Report) -> Applied:
+async def apply(
+    deployment: Deployment, *, apply_id: str, owner: Owner, digest: str | None, report: Report, accepted: Accepted = NOTHING_ACCEPTED
+) -> Applied:
     """Fetch what is missing, take the lock, look again, and make that plan; the manifest is written when every entity is well.
 
-    digest: of the plan that was reviewed; PlanChanged when it no longer holds. Raises LockHeld, PortTaken, StepFailed, GateClosed, what
-    fetching raises, and Refused when all that could be seen is as declared, but not all could. Killed anywhere, the next look shows what is
-    left to do.
+    digest: of the plan that was reviewed, or its first digits; PlanChanged when it no longer holds. Raises NotAllowed, NotAccepted (a plan
+    that must be accepted by name), LockHeld, PortTaken, StepFailed, GateClosed, what fetching raises, and Refused when all that could be
+    seen is as declared, but not all could. Killed anywhere, the next look shows what is left to do.
     """
+    deployment.lock.demand_allowed(owner)
     before = await look(deployment)
+    _demand_same(before, digest)
     if not before.recorded and not _ours(before.desired):
         # Nothing here is ours to make, now or ever before.
         return Applied(plan=before.plan, made=0, generation=0, notes=(), nodes_left=before.fleet.changing)
-    _demand_unblocked(before)  # before anything is fetched or written
+    _demand(deployment, before, accepted)  # before anything is fetched or written
+    if before.is_settled and before.latest is not None and not before.unseen:  # no lock is taken where nothing is done
+        return Applied(plan=before.plan, made=0, generation=before.latest.generation, notes=(), nodes_left=before.fleet.changing)
     await fetch_missing(deployment, before, report)
     async with deployment.lock.held(owner, apply_id) as held:
         seen = await look(deployment)
-        if digest is not None and seen.whole.digest != digest:
-            raise PlanChanged(f"the plan is now {seen.whole.digest[:12]}, not {digest[:12]}: something changed since it was made")
-        _demand_unblocked(seen)
+        _demand_same(seen, digest)
+        _demand(deployment, seen, accepted)
         notes = tuple(note for note in (held.taken_over, _cut_off(seen)) if note)
         if not seen.plan.changes and (unseen := seen.unseen):
             raise _unseen(unseen[0])
-        if not seen.plan.changes and seen.cut_off is None and seen.latest is not None and seen.is_recorded:
+        if seen.is_settled and seen.latest is not None:
             return Applied(plan=seen.plan, made=0, generation=seen.latest.generation, notes=notes, nodes_left=seen.fleet.changing)
         if deployment.secrets.ensure(seen.view.wanted):
             seen = await look(deployment)
-        await deployment.journal.begin(apply_id, by=owner.who, digest=seen.plan.digest)
-        try:
-            made = await _make(deployment, seen, report, apply_id)
-        except Exception:
-            await deployment.journal.finish(apply_id, "failed")
-            raise
+        await deployment.journal.begin(
+            apply_id,
+            by=owner.who,
+            via=owner.via,
+            digest=seen.plan.digest,
+            tool_version=deployment.tool_version,
+            accepted=accepted.flags,
+            to=deployment.goal.generation if deployment.goal is not None else None,
+        )
+        made = await _make_or_say(deployment, seen, report, apply_id)
         generation = next_generation(seen.latest)
         await deployment.manifests.write(_manifest(deployment, seen, generation, apply_id, owner))
         await deployment.journal.finish(apply_id, "ok")
+        deployment.secrets.forget_replaced()
     return Applied(plan=seen.plan, made=made, generation=generation, notes=notes, nodes_left=seen.fleet.changing)
 
 
@@ -207,40 +268,49 @@ def _unseen(place: UnknownPlace) -> Refused:
 async def fetch_missing(deployment: Deployment, seen: Look, report: Report) -> None:
     """Into the cache, at once, what the plan's blobs are made of; nothing is fetched that a target has already."""
     keys = {waves.key_of(change) for change in seen.plan.changes if change.action is not Action.DELETE}
-    blobs = {item.resource.release: item.resource for item in seen.desired if isinstance(item.resource, Blob) and item.resource.key in keys}
-    by_archive: dict[str, list[Artifact]] = {}
-    for artifact in (_artifact(deployment, blob) for blob in blobs.values()):
-        by_archive.setdefault(artifact.archive_sha256, []).append(artifact)
+    missing = [item.resource for item in seen.desired if isinstance(item.resource, Blob) and item.resource.key in keys]
+    machines = {name: host.machine for name, host in deployment.hosts.items()}
+    packed_by = deployment.goal.tool_version if deployment.goal is not None else deployment.tool_version
+    artifacts = to_fetch(missing, deployment.env.releases, machines, deployment.cache, packed_by)
+    await fetch_all(artifacts, deployment.cache, report, deployment.clock)
 
-    async def fetch_all(artifacts: Sequence[Artifact]) -> None:
-        for artifact in artifacts:  # one after the other: the first brings the others along
-            beside = [other for other in artifacts if other is not artifact]
-            await fetch(artifact, deployment.cache, report, deployment.clock, beside=beside)
+
+def _demand_same(seen: Look, digest: str | None) -> None:
+    now = seen.whole.digest
+    if digest is not None and not now.startswith(digest):
+        raise PlanChanged(f"the plan is now {now[:12]}, not {digest[:12]}: something changed since it was made")
+
+
+def _demand(deployment: Deployment, seen: Look, accepted: Accepted) -> None:
+    """NotAccepted, PortTaken when a service could not be started now, SecretMissing when a key that signs stays on its host."""
+    demand_accepted(seen.over, seen.lasting, accepted, deployment.command(seen.whole.digest))
+    for resource, why in seen.blocked:
+        raise (PortTaken if why.startswith("port ") else Refused)(why, where=f"{resource.entity} ({resource.because})")
+    signing = (seen.items[waves.key_of(change)].resource for change in seen.plan.changes)
+    for signer in {item.signer.name for item in signing if isinstance(item, Contract | ContractState)} & seen.view.on_host.keys():
+        seen.view.value(signer, for_apply=True)
+
+
+async def _make_or_say(deployment: Deployment, seen: Look, report: Report, apply_id: str) -> int:
+    """As _make; a failure is journaled, and says what is made already and the ways on from there."""
+    done: list[str] = []
+
+    def counted(event: FetchProgress | WaveBegun | StepTold | WaveWell) -> None:
+        if isinstance(event, StepTold) and event.progress.event == "done":
+            done.append(event.progress.key)
+        report(event)
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for artifacts in by_archive.values():
-                group.create_task(fetch_all(artifacts))
-    except ExceptionGroup as failed:  # the first is why the others were ended
-        raise failed.exceptions[0] from None
-
-
-def _demand_unblocked(seen: Look) -> None:
-    """PortTaken when a service could not be started now."""
-    for resource, why in seen.blocked:
-        raise PortTaken(why, where=f"{resource.entity} ({resource.because})")
-
-
-def _artifact(deployment: Deployment, blob: Blob) -> Artifact:
-    declared = deployment.env.releases[blob.release].on(deployment.hosts[blob.place].machine, blob.release)
-    return Artifact(
-        name=blob.release,
-        source=declared.source,
-        archive_sha256=declared.archive_sha256,
-        file=declared.file,
-        sha256=blob.sha256,
-        size=blob.size,
-    )
+        return await _make(deployment, seen, counted, apply_id)
+    except Exception as error:
+        await deployment.journal.finish(apply_id, "failed")
+        if isinstance(error, StepFailed | GateClosed):
+            made = f"{len(done)} of {len(seen.plan.changes)} changes are made, and stay"
+            error.why = "; ".join(part for part in (error.why, made) if part)
+            error.next += f" What is left: cortops plan {deployment.env.file}."
+            if seen.latest is not None and deployment.goal is None:
+                error.next += f" Back to generation {seen.latest.generation} instead: cortops rollback {deployment.env.file}"
+        raise
 
 
 async def _make(deployment: Deployment, seen: Look, report: Report, apply_id: str) -> int:
@@ -272,9 +342,9 @@ async def _observe(drivers: Mapping[str, Driver], items: Sequence[Desired]) -> d
     return gone | {key: observed for group in seen for key, observed in group.items()}
 
 
-def _desired(deployment: Deployment, view: SecretView) -> tuple[Desired, ...]:
+def desired_with(deployment: Deployment, view: SecretView, back: GoingBack | None = None) -> tuple[Desired, ...]:
     """What should exist, with what is compared; a target's files hold stand-ins where a secret is still to be made."""
-    resources = surfaces.render(deployment.env, deployment.site(view))
+    resources = surfaces.render(deployment.env, deployment.site(view)) if back is None else back.resources
 
     def fill(content: Content) -> bytes:
         return "".join(view.value(part.name) if isinstance(part, SecretRef) else part for part in content).encode()
@@ -299,7 +369,9 @@ def _manifest(deployment: Deployment, seen: Look, generation: int, apply_id: str
         environment=deployment.env.name,
         digest=seen.plan.digest,
         tool_version=deployment.tool_version,
-        resources=_ours(seen.desired),
+        resources=(*_ours(seen.desired), *(seen.back.stays if seen.back is not None else ())),
+        declared=deployment.env.text,
+        restores=content_of(deployment.goal) if deployment.goal is not None else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import msgspec
@@ -39,11 +39,17 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     tool_version: str
     resources: tuple[_Recorded, ...]
+    declared: str = ""
+    restores: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What an apply left. at: seconds since 1970; resources: with compared attributes, payloads empty (secrets are filled in anew)."""
+    """What an apply left. at: seconds since 1970; resources: with compared attributes, payloads empty (secrets are filled in anew).
+
+    declared: the environment file that it was made from, "" for a host's adopted nodes. restores: of one that goes back, the generation
+    that first held what it holds.
+    """
 
     generation: int
     apply: str
@@ -53,6 +59,8 @@ class Manifest:
     digest: str
     tool_version: str
     resources: tuple[Desired, ...]
+    declared: str = field(default="", repr=False)
+    restores: int | None = None
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -73,6 +81,8 @@ def encode(manifest: Manifest) -> bytes:
         digest=manifest.digest,
         tool_version=manifest.tool_version,
         resources=recorded,
+        declared=manifest.declared,
+        restores=manifest.restores,
     )
     return msgspec.json.encode(written)
 
@@ -98,6 +108,8 @@ def decode(text: bytes, *, where: str = "manifest") -> Manifest:
         digest=written.digest,
         tool_version=written.tool_version,
         resources=resources,
+        declared=written.declared,
+        restores=written.restores,
     )
 
 
@@ -138,6 +150,10 @@ class Manifests:
             f'while [ $# -gt {MANIFESTS_KEPT} ]; do rm -f "$1"; shift; done',
             text,
         )
+
+    async def lay_aside(self) -> None:
+        """They count no more: another place holds the newest from now on. Kept in `manifests.moved`, for people."""
+        await self._ask("cd .. && rm -rf manifests.moved && mv manifests manifests.moved")
 
     def _decoded(self, said: Said, what: str) -> Manifest | None:
         if not said.out:

@@ -57,11 +57,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What happened to a step: begun, done (with a short text), or failed (why)."""
+    """What happened to a step: begun, done (with a short text), or failed (why). blames_program: it failed by what a new program did."""
 
     key: str
     event: Literal["begun", "done", "failed"]
     text: str = ""
+    blames_program: bool = False
 
 
 class Driver(Protocol):

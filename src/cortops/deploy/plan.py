@@ -41,12 +41,21 @@ def plan(
     order = in_order([item.resource for item in desired])
     by_key = {item.resource.key: item for item in desired}
     decisions: dict[str, _Decision] = {}
+    moving: set[str] = set()  # what this plan changes, and all that needs it, however far
     for resource in order:
-        coming = any(need in decisions and decisions[need].action for need in _closure(resource, by_key))
-        decisions[resource.key] = _decide(by_key[resource.key], observed[resource.key], coming)
+        key, coming = resource.key, not moving.isdisjoint(resource.needs)
+        decisions[key] = _decide(by_key[key], observed[key], coming)
+        if coming or decisions[key].action:
+            moving.add(key)
     waves = _waves(order, decisions)
-    changes = [_change(resource, decisions[resource.key], waves[resource.key]) for resource in order if decisions[resource.key].action]
-    changes += _deletes(recorded, by_key, observed, after=max(waves.values(), default=0))
+    made = [resource for resource in order if decisions[resource.key].action]
+    gone = _gone(recorded, by_key, observed)
+    freeing = _freeing(gone, made)
+    begin = 1 if freeing else 0
+    changes = [_delete(resource, 1) for resource in freeing]
+    changes += [_change(resource, decisions[resource.key], begin + waves[resource.key]) for resource in made]
+    last = begin + max(waves.values(), default=0)
+    changes += [_delete(resource, last + 1) for resource in gone if resource not in freeing]
     return Plan(
         environment=environment,
         digest=_digest(environment, tool_version, changes, [*desired, *recorded], observed),
@@ -88,17 +97,6 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
     for resource in waiting.values():
         place(resource, ())
     return list(done.values())
-
-
-def _closure(resource: Resource, by_key: Mapping[str, Desired]) -> set[str]:
-    found: set[str] = set()
-    open_ = list(resource.needs)
-    while open_:
-        key = open_.pop()
-        if key not in found:
-            found.add(key)
-            open_ += by_key[key].resource.needs
-    return found
 
 
 def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
@@ -195,21 +193,36 @@ def _change(resource: Resource, decision: _Decision, wave: int) -> Change:
     )
 
 
-def _deletes(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed: Mapping[str, Observed], after: int) -> list[Change]:
+def _gone(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed: Mapping[str, Observed]) -> list[Resource]:
     """What the last apply left and nobody declares any more, in the reverse of its order; chain state and data stay."""
     gone = [item.resource for item in recorded if item.resource.key not in kept]
     return [
-        Change(
-            target=resource.place,
-            resource=resource.id,
-            action=Action.DELETE,
-            reason=f"no longer declared (was {resource.because})",
-            reversal=Reversal.RESTORE,
-            wave=after + 1,
-        )
+        resource
         for resource in reversed(gone)
         if isinstance(observed.get(resource.key), Present) and not isinstance(resource, _KEPT) and not _keeps_data(resource)
     ]
+
+
+def _freeing(gone: Sequence[Resource], made: Sequence[Resource]) -> list[Resource]:
+    """The services that must go first, since others are to listen where they do, or since they move: one key on one host, at any
+    moment. All else goes last.
+    """
+    starting = [resource for resource in made if isinstance(resource, Service)]
+    wanted = {(service.place, port) for service in starting for port in service.ports}
+    moved = {service.name for service in starting}
+    services = (resource for resource in gone if isinstance(resource, Service))
+    return [service for service in services if service.name in moved or any((service.place, port) in wanted for port in service.ports)]
+
+
+def _delete(resource: Resource, wave: int) -> Change:
+    return Change(
+        target=resource.place,
+        resource=resource.id,
+        action=Action.DELETE,
+        reason=f"no longer declared (was {resource.because})",
+        reversal=Reversal.RESTORE,
+        wave=wave,
+    )
 
 
 def _keeps_data(resource: Resource) -> bool:

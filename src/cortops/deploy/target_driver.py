@@ -13,6 +13,7 @@ from cortops.deploy.kinds import KINDS, kind_of
 from cortops.deploy.kinds.kind import Making
 from cortops.deploy.kinds.node_program import timeout_s as node_program_timeout_s
 from cortops.deploy.kinds.shell import PRELUDE
+from cortops.deploy.kinds.tree import timeout_s as tree_timeout_s
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.targets.ask import ask
 from cortops.targets.quoting import command, quote
@@ -20,11 +21,12 @@ from cortops.targets.supervision import Supervisor
 from cortops.targets.target import Ending, Exited, Line, Lost, Target, TimedOut
 from cortops.words.change import Action
 from cortops.words.errors import ArtifactUnavailable
-from cortops.words.resource import Blob, NodeProgram, Resource, Service
+from cortops.words.resource import Blob, NodeProgram, Resource, Service, Tree
 
 OBSERVE_TIMEOUT_S = 60.0
 STEP_TIMEOUT_S = 20.0  # of one step, beside what a stopping service or an upload may take
 SLOWEST_MIB_PER_S = 0.25  # of an upload that is not given up
+BLAMES_PROGRAM = 4  # the status of a step that failed by what the new program did, and by nothing else
 APPLY_WAIT_S = 10  # for the end of an earlier apply that was cut off
 
 _CHUNK_BYTES = 1 << 20
@@ -33,7 +35,11 @@ _HASHING_MIB_PER_S = 20.0  # a slow disk and processor, for deadlines only
 _APPLY = r"""
 mkdir -p "$apply_run" || exit 1
 exec 9>>"$apply_run/apply.flock"
-flock -w "$apply_wait_s" 9 || { echo "an earlier apply is still working here" >&2; exit 1; }
+flock -w "$apply_wait_s" 9 || {
+  # One that waits for bytes waits for somebody who is gone: the lock of this place is ours.
+  read -r taking 2>/dev/null <"$apply_run/taking" && kill -s KILL -- "-$taking" 2>/dev/null && flock -w "$apply_wait_s" 9
+} || { echo "an earlier apply is still working here" >&2; exit 1; }
+rm -f "$apply_run/taking"
 journal() { # EVENT MEMBERS
   printf '{"at":%s,"apply":%s,"event":"%s",%s}\n' "$(date +%s)" "$apply_id" "$1" "$2" >>"$apply_journal"
 }
@@ -42,10 +48,11 @@ step() { # INDEX ACTION ID COMMAND...
   shift 3
   journal intent "$about" || { printf '%s\tfailed\tthe journal cannot be written\n' "$index"; exit 3; }
   printf '%s\tbegun\t\n' "$index"
-  if said=$("$@" 2>&1); then event=done; else event=failed; fi
+  said=$("$@" 2>&1)
+  case $? in 0) event=done told=done ;; "$blames_program") event=failed told=blamed ;; *) event=failed told=failed ;; esac
   said=$(flat "$said")
   journal "$event" "$about,\"text\":\"$(printf %s "$said" | sed 's/[\\"]/\\&/g')\""
-  printf '%s\t%s\t%s\n' "$index" "$event" "$said"
+  printf '%s\t%s\t%s\n' "$index" "$told" "$said"
   [ "$event" = done ] || { sync "$apply_journal"; exit 3; }
 }
 """
@@ -138,9 +145,9 @@ class TargetDriver:
                     if event == "send":
                         sending.offsets[current].set_result(int(text))
                         continue
-                    finished += event in ("done", "failed")
-                    yield _progress(keys[current], event, text)
-                    if event == "failed":
+                    finished += event != "begun"
+                    yield (progress := _progress(keys[current], event, text))
+                    if progress.event == "failed":
                         return
                 elif finished < len(steps):
                     yield Progress(key=keys[finished], event="failed", text=_cut_off(item, complaint))
@@ -150,7 +157,7 @@ class TargetDriver:
         root = self._manager.root
         header = (
             f"apply_run={quote(root + '/run')} apply_journal={quote(root + '/journal.jsonl')} "
-            f"apply_id={quote(json.dumps(apply_id))} apply_wait_s={APPLY_WAIT_S}"
+            f"apply_id={quote(json.dumps(apply_id))} apply_wait_s={APPLY_WAIT_S} blames_program={BLAMES_PROGRAM}"
         )
         lines = [
             command("step", index, step.action.value, json.dumps(step.desired.resource.id), *self._making(step).words)
@@ -201,6 +208,8 @@ def apply_timeout_s(steps: Sequence[Step]) -> float:
             total += 2 * resource.stop_timeout_s
         elif isinstance(resource, NodeProgram):
             total += node_program_timeout_s(resource)
+        elif isinstance(resource, Tree):
+            total += tree_timeout_s(resource)
         elif isinstance(resource, Blob):
             total += resource.size / (1 << 20) * (1 / SLOWEST_MIB_PER_S + 1 / _HASHING_MIB_PER_S)
     return total
@@ -214,7 +223,7 @@ def _observe_timeout_s(desired: Sequence[Desired]) -> float:
 def _progress(key: str, event: str, text: str) -> Progress:
     if event == "begun":
         return Progress(key=key, event="begun")
-    return Progress(key=key, event="done" if event == "done" else "failed", text=text)
+    return Progress(key=key, event="done" if event == "done" else "failed", text=text, blames_program=event == "blamed")
 
 
 def _cut_off(ending: Ending, complaint: str) -> str:

@@ -12,14 +12,20 @@ from itertools import islice
 from cortops.environment.cortensord import CORTENSORD_ROLES
 from cortops.environment.crosscheck_fleet import (
     addresses_are_used_once,
+    console_stays_on_its_host,
+    dialled_hosts_have_an_address,
     installs_are_apart,
     machines_have_one_name,
     modules_are_known,
-    own_programs_run_here,
+    monitor_is_here,
+    own_programs_are_made_by_root,
     references_are_of_others,
 )
+from cortops.environment.crosscheck_foreign import data_folders_are_apart, dependencies_lead_upwards
 from cortops.environment.crosscheck_releases import builds_have_one_name, minimum_has_a_date, releases_are_of_the_right_kind
+from cortops.environment.crosscheck_secrets import secret_sources_are_used
 from cortops.environment.declared import Declared, PortUse, declared_owner, host_uses, port_uses
+from cortops.environment.foreign import ForeignNode, RpcRelayNode
 from cortops.environment.model import (
     NODE_ROLES,
     ChainNode,
@@ -77,6 +83,8 @@ def releases_exist(declared: Declared) -> Iterator[Finding]:
             yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
         if isinstance(node, ValidatorNode):
             yield from _exists(declared, ("nodes", name, "tokenizer"), "releases", node.tokenizer, "release")
+        if isinstance(node, ForeignNode) and node.release is not None:
+            yield from _exists(declared, ("nodes", name, "release"), "releases", node.release, "release")
     for name, installed in declared.installed.items():
         if installed.release is not None:
             yield from _exists(declared, ("nodes", name, "release"), "releases", installed.release, "release")
@@ -102,7 +110,8 @@ def chain_is_one(declared: Declared) -> Iterator[Finding]:
     if network is None:
         return
     if network.rpc.node is not None:
-        yield from _is_node(declared, ("network", "rpc"), network.rpc.node, "chain")
+        if not isinstance(declared.nodes.get(network.rpc.node), RpcRelayNode):
+            yield from _is_node(declared, ("network", "rpc"), network.rpc.node, "chain")
     elif chains:
         what = f"asks another chain than {printable(chains[0])} (line {declared.line('nodes', chains[0])})"
         yield Finding(("network", "rpc"), what, f"Write rpc: {printable(chains[0])}, or remove that node.")
@@ -352,7 +361,11 @@ CHECKS: tuple[Check, ...] = (
     names_follow_the_rule,
     machines_have_one_name,
     hosts_exist,
-    own_programs_run_here,
+    own_programs_are_made_by_root,
+    dialled_hosts_have_an_address,
+    monitor_is_here,
+    console_stays_on_its_host,
+    secret_sources_are_used,
     releases_exist,
     releases_can_be_used,
     releases_are_of_the_right_kind,
@@ -362,6 +375,8 @@ CHECKS: tuple[Check, ...] = (
     modules_are_known,
     references_are_of_others,
     node_references_lead_to_the_right_role,
+    dependencies_lead_upwards,
+    data_folders_are_apart,
     router_sessions_exist,
     sessions_can_be_served,
     sessions_can_be_validated,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cortops.environment.declared import Declared, host_uses
+from cortops.environment.dials import dials
 from cortops.environment.model import DEPLOY, WalletNode
 from cortops.environment.reason import Finding, Path, list_of, printable
 
@@ -22,17 +23,56 @@ def machines_have_one_name(declared: Declared) -> Iterator[Finding]:
         yield Finding(path, f"is this machine, as {where} is", one)
     for path, where in _twice(declared, by_ssh):
         yield Finding(path, f"leads to the same machine as {where}", one)
+    by_ip: list[Use] = [(name, ("hosts", name, "address"), (host.address,)) for name, host in declared.hosts.items() if host.address]
+    for path, where in _twice(declared, by_ip):
+        yield Finding(path, f"is also the address of {where}", "Give each host its own.")
 
 
-def own_programs_run_here(declared: Declared) -> Iterator[Finding]:
-    """What runs our programs needs a release of them on its host, which only this machine has today."""
+def own_programs_are_made_by_root(declared: Declared) -> Iterator[Finding]:
+    """Units of systemd are root's; who logs in without a name is asked when we are there."""
+    first: dict[str, str] = {}
     for path, name in host_uses(declared):
+        first.setdefault(name, f"{printable(str(path[-2]))} (line {declared.places.find(path)[0]})")
+    for name, who in first.items():
         host = declared.hosts.get(name)
-        if host is not None and not host.local:
-            what = f"is {printable(name)} (line {declared.line('hosts', name)}), which is reached by SSH"
-            here = list_of(other for other, candidate in declared.hosts.items() if candidate.local)
-            instead = f"name {here}" if here else "add hosts.here: {local: true}, and name here"
-            yield Finding(path, what, f"For now our own programs run on this machine only: {instead}.")
+        user = host.ssh.rpartition("@")[0] if host is not None and host.ssh else ""
+        if host is not None and user not in ("", "root") and not host.sudo:
+            what = f"logs in as {printable(user)}, and only root can start {who} there"
+            yield Finding(("hosts", name, "ssh"), what, "Add sudo: true, or log in as root.")
+
+
+def dialled_hosts_have_an_address(declared: Declared) -> Iterator[Finding]:
+    """Loopback ends at the host: what a program on another one connects to needs a place on a network that both share."""
+    told: set[str] = set()
+    for dial in dials(declared):
+        host = declared.hosts.get(dial.on)
+        if dial.at == dial.on or dial.at not in declared.hosts or host is None or host.address is not None or dial.on in told:
+            continue
+        told.add(dial.on)
+        who = f"{printable(dial.who)} on {printable(dial.at)} (line {declared.places.find(dial.path)[0]})"
+        what = f"has no address, and {who} connects to {printable(dial.to)} there"
+        yield Finding(("hosts", dial.on), what, "Add address: IP, on a network that our hosts share; it is used without TLS.")
+
+
+def monitor_is_here(declared: Declared) -> Iterator[Finding]:
+    """Our programs are asked on loopback of their hosts, by way of SSH, and the keys for that are here."""
+    monitor = declared.monitor
+    host = declared.hosts.get(monitor.on) if monitor is not None else None
+    if monitor is None or host is None or host.local:
+        return
+    here = list_of(name for name, candidate in declared.hosts.items() if candidate.local)
+    what = f"is {printable(monitor.on)} (line {declared.line('hosts', monitor.on)}), which has no keys for the other hosts"
+    instead = f"Write on: {here}" if here else "Add hosts.here: {local: true}, and write on: here"
+    yield Finding(("monitor", "on"), what, f"{instead}. For nodes that run cortensord: cortops watch --install {printable(monitor.on)}")
+
+
+def console_stays_on_its_host(declared: Declared) -> Iterator[Finding]:
+    """It has no login, so it listens on loopback only."""
+    for hostname, route in declared.proxy.items():
+        if route.to == "console" and declared.monitor is not None and route.on != declared.monitor.on:
+            on = printable(declared.monitor.on)
+            what = f"is {printable(route.on)}, and the console listens on loopback of {on} only (line {declared.line('monitor', 'on')})"
+            yield Finding(("proxy", hostname, "on"), what, f"Write on: {on}; a console without login is not served from elsewhere.")
 
 
 def addresses_are_used_once(declared: Declared) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cortops.environment.cortensord import CORTENSORD
 from cortops.environment.declared import Declared
-from cortops.environment.model import ChainNode, EngineNode, ValidatorNode
+from cortops.environment.model import ValidatorNode
 from cortops.environment.reason import Finding, Path, list_of, printable
 from cortops.environment.release import MINIMUM, is_date
 
@@ -15,7 +15,7 @@ def releases_are_of_the_right_kind(declared: Declared) -> Iterator[Finding]:
     """Our programs start from files of packages; cortensord is a build of cortensord."""
     builds = list_of(name for name, program in declared.programs.items() if program.program == CORTENSORD)
     for name, node in declared.nodes.items():
-        keys = {ChainNode: ("release",), EngineNode: ("release",), ValidatorNode: ("release", "tokenizer")}.get(type(node), ())
+        keys = ("release", "tokenizer") if isinstance(node, ValidatorNode) else ("release",) if hasattr(node, "release") else ()
         for key in keys:
             release = getattr(node, key)
             if release in declared.programs:

@@ -10,6 +10,7 @@ from cortops.environment.cortensord import CortensordNode
 from cortops.environment.model import DEPLOY, ChainNode, Gateway, Host, Monitor, Network, Node, Pool, Route, RouterNode, WalletNode
 from cortops.environment.reason import Path, Position
 from cortops.environment.release import Minimum, ProgramRelease, Release
+from cortops.environment.rules import Rules
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
 
@@ -28,8 +29,8 @@ class Places:
     def source(self, path: Path) -> Path:
         """The path as it is written in the file: ("nodes", "m3", "host") -> ("nodes", "m[1-12]", "host")."""
         source: Path = ()
-        for step in path:
-            source = self.origins.get((*source, step), (*source, step))
+        for index, step in enumerate(path):
+            source = self.origins.get(path[: index + 1]) or self.origins.get((*source, step), (*source, step))
         return source
 
     def find(self, path: Path) -> tuple[int, int]:
@@ -72,6 +73,7 @@ class Declared:
     gateway: Gateway | None = None
     proxy: Mapping[str, Route] = field(default_factory=dict)
     monitor: Monitor | None = None
+    rules: Rules = field(default_factory=Rules)
     written: Mapping[str, frozenset[str]] = field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places)
@@ -96,6 +98,7 @@ class Environment:
     nodes: those that run our programs. installed: those of the section `nodes` that run cortensord, as found.
     releases: files of packages. programs: those of the section `releases` that are one build of a program. minimum: the oldest to be run.
     text: the file as it was read. port_base: what has been added to every port of this machine since.
+    stands_on: the host from which it is looked at, where that is not the one that is declared as this machine.
     """
 
     name: str
@@ -113,13 +116,20 @@ class Environment:
     text: str = field(repr=False, compare=False)
     programs: Mapping[str, ProgramRelease] = field(default_factory=dict)
     minimum: Minimum | None = None
+    rules: Rules = field(default_factory=Rules)
     port_base: int = field(default=0, compare=False)
+    stands_on: str = field(default="", compare=False)
     places: Places = field(default_factory=Places, repr=False, compare=False)
 
     @property
     def salt(self) -> str:
         """The text that decides the addresses of deployed contracts."""
         return self.network.contracts.salt or self.name
+
+    @property
+    def here(self) -> str:
+        """The host that is this machine; "" where the file declares none."""
+        return self.stands_on or next((name for name, host in self.hosts.items() if host.local), "")
 
     @property
     def own_hosts(self) -> tuple[str, ...]:

@@ -1,22 +1,32 @@
 """Ranges: `m[1-12]` as the key of a host or node stands for twelve of them.
 
 In the body of a range `{n}` is the number, `{n+5100}` the number plus 5100, and a value with a range of its own (`host: "h[3-9]"`)
-takes the name at the same position, starting over when it runs out. In a list of names a range stands for all its names, anywhere in
-the file. `m[01-12]` keeps the leading zero.
+takes the name at the same position, starting over when it runs out. A list in the place of one value (`address: ["0x…", "0x…"]`) holds
+one for each member, in their order. In a list of names a range stands for all its names, anywhere in the file. `m[01-12]` keeps the
+leading zero.
 """
 
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cortops.environment.cortensord import CortensordNode
 from cortops.environment.document import Value
+from cortops.environment.model import NODE_ROLES, Host
 from cortops.environment.reason import Finding, Path, printable
 
 NAMES_MAX = 5_000  # of one range
 VALUES_MAX = 500_000  # of all ranges together
 RANGED_SECTIONS = ("hosts", "nodes")
+LISTS = frozenset(  # keys of hosts and nodes that hold a list for each of them; in all others it is one value for each member of a range
+    info.alias or name
+    for model in (Host, CortensordNode, *NODE_ROLES.values())
+    for name, info in model.model_fields.items()
+    if typing.get_origin(info.annotation) is tuple
+)
 
 _RANGE = re.compile(r"\[(\d{1,6})-(\d{1,6})\]")
 _BRACKET = re.compile(r"[\[\]]")
@@ -67,10 +77,12 @@ def names(text: str) -> list[tuple[str, str]] | str:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One name of a range: its number as written, and its position from 0."""
+    """One name of a range: its number as written, its position from 0, and how many there are."""
 
+    name: str
     number: str
     index: int
+    count: int
 
 
 class _Expander:
@@ -96,8 +108,26 @@ class _Expander:
                     return result
                 if number:
                     self.origins[(*path, name)] = source
-                result[name] = self.value(body, source, _Member(number, index) if number else None)
+                result[name] = (
+                    self._body(body, source, _Member(name, number, index, len(expanded))) if number else self.value(body, source, None)
+                )
         return result
+
+    def _body(self, body: Value, path: Path, member: _Member) -> Value:
+        """The body of one member of a range; of a list by position it gets its own value."""
+        if not isinstance(body, dict):
+            return self.value(body, path, member)
+        own: dict[str, Value] = {}
+        for key, item in body.items():
+            if isinstance(item, list) and key not in LISTS:
+                if len(item) != member.count and member.index == 0:
+                    what = f"has {len(item)} values for the {member.count} of {printable(str(path[-1]))}"
+                    self._refuse((*path, key), what, "Give one for each of them, in their order.")
+                self.origins[(path[0], member.name, key)] = (*path, key, member.index)
+                own[key] = item[member.index % len(item)] if item else ""
+            else:
+                own[key] = item
+        return self.value(own, path, member)
 
     def value(self, value: Value, path: Path, member: _Member | None) -> Value:
         """One value at `path` (as declared), written out for one member of a range, or for none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
+from cortops.environment.foreign import FOREIGN_ROLES
 from cortops.environment.model import (
     ChainNode,
     Engine,
@@ -19,10 +20,15 @@ from cortops.environment.model import (
 from cortops.environment.reason import Path, Position
 from cortops.words.entity import Entity
 
-# From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one.
+# From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one, or within a kind upwards in the
+# file (`depends_on`).
 KINDS = (
     "host",
+    "database",
+    "object-store",
+    "ipfs",
     "rpc",
+    "rpc-relay",
     "contract",
     "engine",
     "miner",
@@ -47,6 +53,7 @@ _ROLE_KINDS: Mapping[type[Node], str] = {
     MinerNode: "miner",
     OracleNode: "oracle",
     ValidatorNode: "validator",
+    **{model: role for role, model in FOREIGN_ROLES.items()},
 }
 
 
@@ -74,8 +81,9 @@ def node_entity(name: str, node: Node) -> Entity:
 
 
 def rpc_entity(env: Environment) -> Entity:
-    """The chain's RPC: its node, or `rpc/rpc` where it is only a URL."""
-    return Entity("rpc", env.network.rpc.node or EXTERNAL_RPC)
+    """The chain's RPC: its node or relay, or `rpc/rpc` where it is only a URL."""
+    name = env.network.rpc.node
+    return node_entity(name, env.nodes[name]) if name is not None else Entity("rpc", EXTERNAL_RPC)
 
 
 def engine_entity(engine: Engine) -> Entity:
@@ -89,9 +97,12 @@ def gateway_entities(env: Environment) -> tuple[Entity, ...]:
 
 
 def installed_entities(env: Environment) -> frozenset[Entity]:
-    """What was there before us and is only looked at: nodes that run cortensord, and hosts that run nothing of ours."""
+    """What is not ours to make and only looked at: nodes that run cortensord, hosts that run nothing of ours, and the DNS of others that
+    leads a name to a host by SSH.
+    """
     nodes = {Entity(node.role, name) for name, node in env.installed.items()}
-    return frozenset(nodes | {Entity("host", name) for name in env.hosts if name not in env.own_hosts})
+    names = {Entity("dns", hostname) for hostname, route in env.proxy.items() if not env.hosts[route.on].local}
+    return frozenset(nodes | names | {Entity("host", name) for name in env.hosts if name not in env.own_hosts})
 
 
 def _declared(env: Environment) -> Iterator[Entity]:
@@ -160,6 +171,7 @@ def _proxy_needs(env: Environment, hostname: str) -> Iterator[Entity]:
 
 
 def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
+    yield from (node_entity(name, env.nodes[name]) for name in node.depends_on)
     if isinstance(node, MinerNode):
         yield engine_entity(node.engine)
     if isinstance(node, RouterNode):
@@ -189,3 +201,10 @@ def _path(env: Environment, entity: Entity) -> Path:
     if entity.kind in sections:
         return (*sections[entity.kind], entity.name)
     return ("network", "rpc") if entity.kind == "rpc" else (entity.kind,)
+
+
+def may_depend_on(env_nodes: Mapping[str, Node], name: str, other: str) -> bool:
+    """Whether `depends_on` of node `name` may name `other`: one of an earlier kind, or of its own that stands above it in the file."""
+    mine, its = (KINDS.index(_ROLE_KINDS[type(env_nodes[one])]) for one in (name, other))
+    order = list(env_nodes)
+    return its < mine or (its == mine and order.index(other) < order.index(name))

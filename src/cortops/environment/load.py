@@ -17,6 +17,7 @@ from cortops.environment.crosscheck import crosscheck
 from cortops.environment.declared import Declared, Environment, Places
 from cortops.environment.document import Value
 from cortops.environment.explain import explain
+from cortops.environment.foreign import FOREIGN_ROLES
 from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Node, Pool, Route, Session
 from cortops.environment.reason import (
     REASONS_PER_PLACE_MAX,
@@ -31,9 +32,10 @@ from cortops.environment.reason import (
     quoted,
 )
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release, is_program
+from cortops.environment.rules import Rules
 from cortops.words.errors import BadInput
 
-SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor")
+SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor", "rules")
 REQUIRED: Mapping[str, str] = {
     "format": f"Begin with: format: {FORMAT}",
     "environment": "Add its name, for example: environment: lab",
@@ -92,6 +94,7 @@ def _environment(declared: Declared, filename: str, text: str) -> Environment:
         gateway=declared.gateway,
         proxy=declared.proxy,
         monitor=declared.monitor,
+        rules=declared.rules,
         text=text,
         places=declared.places,
     )
@@ -140,6 +143,7 @@ class _Sections:
             gateway=self._block("gateway", Gateway),
             proxy=proxy,
             monitor=self._block("monitor", Monitor),
+            rules=self._block("rules", Rules) or Rules(),
             written={
                 **{section: frozenset(self._bodies(section)) for section in ("hosts", "nodes", "pools", "proxy")},
                 "releases": frozenset(self._bodies("releases")) - {MINIMUM},
@@ -241,7 +245,7 @@ class _Sections:
                 self._refuse(
                     ("nodes", name), f"is {quoted(body)}, not a block of keys", "Write for example: {role: oracle, host: here, port: 5201}"
                 )
-            elif "program" in body:
+            elif "program" in body and body.get("role") not in FOREIGN_ROLES:
                 found = self._read(CortensordNode, body, ("nodes", name))
                 if found is not None:
                     installed[name] = found

@@ -5,11 +5,14 @@ Every value arrives as text (see document), so the field's type decides what it 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 
+from cortops.environment.foreign import FOREIGN_ROLES, DatabaseNode, IpfsNode, ObjectStoreNode, RpcRelayNode
+from cortops.environment.placed import Placed
 from cortops.environment.section import Model, Name, Names, Owned, Port, Secret, Section, Url, refuse
 
 FORMAT = 1
@@ -28,6 +31,25 @@ class Host(Section):
         examples=["me@h1.example"],
     )
     sudo: bool = Field(default=False, description="`true`: become root there by `sudo -n`, which must not ask for a password.")
+    address: str | None = Field(
+        default=None,
+        description="Its IP address on a network that our hosts share and outsiders do not: programs that another host needs listen on it, "
+        "without TLS. Not needed where nothing of ours crosses hosts.",
+        examples=["10.0.0.11"],
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _is_ip(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            found = ipaddress.ip_address(text)
+        except ValueError:
+            raise refuse("is no IP address", "Write the address that the other hosts reach it by, for example 10.0.0.11.") from None
+        if found.is_loopback or found.is_unspecified or found.is_multicast:
+            raise refuse("is no address that another host could reach", "Write that of its own network card, for example 10.0.0.11.")
+        return str(found)
 
     @model_validator(mode="after")
     def _one(self) -> Host:
@@ -61,7 +83,7 @@ class _NodeOrUrl(Section):
 
 
 class Rpc(_NodeOrUrl):
-    """Where the chain is asked: a node of role chain, or `{url: …}`."""
+    """Where the chain is asked: a node of role chain or rpc-relay, or `{url: …}`."""
 
 
 class Engine(_NodeOrUrl):
@@ -161,7 +183,7 @@ class Network(Section):
         default=False,
         description="`true`: a chain of our own for trying out, where wallets are topped up by the chain itself. Never true elsewhere.",
     )
-    rpc: Rpc = Field(description="A node of role chain, or `{url: …}`.", examples=["chain-1"])
+    rpc: Rpc = Field(description="A node of role chain or rpc-relay, or `{url: …}`.", examples=["chain-1"])
     references: tuple[Url, ...] = Field(
         default=(), max_length=REFERENCES_MAX, description="RPCs of others, with which the network's own and those of nodes are compared."
     )
@@ -170,14 +192,7 @@ class Network(Section):
     deployer: Secret = Field(default=Secret(secret="deployer/key"), description="Wallet that deploys and administers the contracts.")
 
 
-class _Node(Owned):
-    """What every node has."""
-
-    host: Name = Field(description="The host that it runs on.", examples=["here"])
-    port: Port = Field(description="TCP port.", examples=["5101"])
-
-
-class ChainNode(_Node):
+class ChainNode(Placed):
     """The development chain."""
 
     role: Literal["chain"]
@@ -185,7 +200,7 @@ class ChainNode(_Node):
     release: Name = Field(description="The release of anvil that it runs.", examples=["anvil"])
 
 
-class EngineNode(_Node):
+class EngineNode(Placed):
     """Runs a language model behind an OpenAI-compatible address."""
 
     role: Literal["engine"]
@@ -196,7 +211,7 @@ class EngineNode(_Node):
     context_tokens: int = Field(default=4096, ge=256, le=1_048_576, description="Tokens of prompt and answer together, for one slot.")
 
 
-class RouterNode(_Node):
+class RouterNode(Placed):
     """Submits tasks on chain and streams the answers back."""
 
     role: Literal["router"]
@@ -209,7 +224,7 @@ class RouterNode(_Node):
     api_key: Secret = Field(description="Key that the gateway presents.", examples=["{secret: router-1/api-key}"])
 
 
-class MinerNode(_Node):
+class MinerNode(Placed):
     """Takes tasks and runs them on an engine."""
 
     role: Literal["miner"]
@@ -218,7 +233,7 @@ class MinerNode(_Node):
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: miner-1/key}"])
 
 
-class OracleNode(_Node):
+class OracleNode(Placed):
     """Assigns tasks and ends them."""
 
     role: Literal["oracle"]
@@ -226,7 +241,7 @@ class OracleNode(_Node):
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: oracle-1/key}"])
 
 
-class ValidatorNode(_Node):
+class ValidatorNode(Placed):
     """Compares the answers to a task, by hash and by meaning, and records a verdict on each on chain."""
 
     role: Literal["validator"]
@@ -238,7 +253,8 @@ class ValidatorNode(_Node):
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: validator-1/key}"])
 
 
-Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode
+ForeignProgram = DatabaseNode | ObjectStoreNode | RpcRelayNode | IpfsNode
+Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode | ForeignProgram
 WalletNode = RouterNode | MinerNode | OracleNode | ValidatorNode
 NODE_ROLES: Mapping[str, type[Node]] = {
     "chain": ChainNode,
@@ -247,6 +263,7 @@ NODE_ROLES: Mapping[str, type[Node]] = {
     "miner": MinerNode,
     "oracle": OracleNode,
     "validator": ValidatorNode,
+    **FOREIGN_ROLES,
 }
 
 

@@ -29,6 +29,7 @@ from cortops.environment.model import (
 )
 from cortops.environment.networks import NetworkRecord, known_networks
 from cortops.environment.release import Artifact, Minimum, ProgramRelease, Release
+from cortops.environment.rules import ApplyRules, Rules, SecretRules, SecretSource
 from cortops.environment.section import Secret
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
@@ -41,6 +42,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("gateway", (Gateway, GatewayModel)),
     ("proxy.HOSTNAME", (Route,)),
     ("monitor", (Monitor,)),
+    ("rules", (Rules, ApplyRules, SecretRules, SecretSource)),
     ("references", (Engine, Secret)),
 )
 _DEFAULTS_BY_NODE = {"wallet": "`{secret: NODE/key}`", "api_key": "`{secret: NODE/api-key}`"}
@@ -55,7 +57,7 @@ One YAML file declares an environment. `examples/local.yaml` is a whole one. Thi
 | `format` | Always `1`. |
 | `environment` | Name of the environment: a to z, 0 to 9 and `-`, at most 31 characters. |
 | `owners` | Whom to ask, by `default`, by kind (`router`), or by name (`router-1`); the most exact one wins. |
-| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy`, `monitor` | Below. |
+| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy`, `monitor`, `rules` | Below. |
 
 Names of hosts, releases, nodes and pools follow the same rule as the environment's.
 At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.
@@ -66,6 +68,7 @@ At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refus
 
 - `{n}` in its body is the number, `{n+5100}` the number plus 5100: `port: "{n+5100}"`.
 - `host: "h[3-9]"` takes the name at the same position, starting over when it runs out.
+- A list in the place of one value holds one for each, in their order: `address: ["0x…", "0x…"]`.
 - In a list of names, anywhere, a range stands for all of them: `members: ["r[1-2]"]`.
 - A range has at most 5,000 names.
 """

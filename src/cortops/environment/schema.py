@@ -11,6 +11,7 @@ from cortops.environment.load import REQUIRED
 from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Pool, Route
 from cortops.environment.networks import known_networks
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release
+from cortops.environment.rules import Rules
 from cortops.environment.section import Secret
 
 NAME = r"[a-z0-9][a-z0-9-]{0,30}"
@@ -23,7 +24,7 @@ _DEFAULTED = ("wallet", "api_key")  # filled in from the node's name before the 
 
 def schema() -> dict[str, Any]:
     """The schema of the whole file (JSON Schema 2020-12)."""
-    models = [Host, Release, ProgramRelease, Minimum, Network, *NODE_ROLES.values(), CortensordNode, Pool, Gateway, Route, Monitor]
+    models = [Host, Release, ProgramRelease, Minimum, Network, *NODE_ROLES.values(), CortensordNode, Pool, Gateway, Route, Monitor, Rules]
     _, parts = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = parts["$defs"]
     for model in (Host, *NODE_ROLES.values(), CortensordNode, Secret):  # what may stand in the body of a range
@@ -58,6 +59,7 @@ def schema() -> dict[str, Any]:
             "gateway": {"$ref": "#/$defs/Gateway"},
             "proxy": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Route"}},
             "monitor": {"$ref": "#/$defs/Monitor"},
+            "rules": {"$ref": "#/$defs/Rules"},
         },
         "$defs": definitions,
     }
@@ -68,14 +70,18 @@ def _names(pattern: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_of_range(value: dict[str, Any]) -> dict[str, Any]:
-    """In the body of a range a whole number may be `{n}` or `{n+5100}`, and a text with a pattern may hold that or a range of its own."""
+    """In the body of a range a whole number may be `{n}` or `{n+5100}`, a text with a pattern may hold that or a range of its own, and
+    where one value stands there may be a list with one for each member.
+    """
     kinds = value.get("anyOf", [value])
-    patterns = [_OF_RANGE[kind["type"]] for kind in kinds if kind.get("type") == "integer" or "pattern" in kind]
-    if not patterns:
+    if not any(kind.get("type") in _SCALARS and "const" not in kind for kind in kinds):
         return value
+    patterns = [_OF_RANGE[kind["type"]] for kind in kinds if kind.get("type") == "integer" or "pattern" in kind]
     words: dict[str, Any] = {key: value[key] for key in ("description", "examples", "title", "default") if key in value}
     plain = [{key: kind[key] for key in kind if key not in words} for kind in kinds]
-    return {**words, "anyOf": [*plain, {"type": "string", "pattern": patterns[0]}]}
+    either = [*plain, *({"type": "string", "pattern": pattern} for pattern in patterns[:1])]
+    return {**words, "anyOf": [*either, {"type": "array", "items": {"anyOf": either}}]}
 
 
+_SCALARS = ("string", "integer", "number", "boolean")
 _OF_RANGE = {"integer": NUMBER_OF_RANGE, "string": TEXT_OF_RANGE}

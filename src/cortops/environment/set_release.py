@@ -14,7 +14,7 @@ from itertools import groupby
 import yaml
 
 from cortops.environment.document import Value, read
-from cortops.environment.expand import expand, names
+from cortops.environment.expand import LISTS, expand, names
 from cortops.environment.write import scalar
 from cortops.words.errors import BadInput
 
@@ -52,9 +52,7 @@ def set_release(text: str, wanted: Mapping[str, str]) -> str:
     if not isinstance(document, yaml.MappingNode) or not isinstance(section, yaml.MappingNode):
         raise BadInput("the section nodes is not a block of names, so no release can be put into it")
     edits = [edit for key, value in section.value for edit in _entry(text, section, key, value, declared, wanted)]
-    changed = text
-    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
-        changed = changed[: edit.start] + edit.text + changed[edit.end :]
+    changed = _applied(text, edits)
     if not _is_meant(text, changed, wanted):
         raise BadInput(
             f"the release of {', '.join(list(wanted)[:4])} cannot be written into this file without changing more of it",
@@ -103,10 +101,10 @@ def _named(key: str, group: Sequence[_Member]) -> str:
 
 def _body(body: str, value: yaml.MappingNode, group: Sequence[_Member]) -> str:
     """The text of an entry's value for some of its members, with their release."""
-    written = body
+    edits = [*_shares(body, value, group)]
     if group[0].release:
-        edit = _set(body, value, group[0].release, offset=value.start_mark.index)
-        written = body[: edit.start] + edit.text + body[edit.end :]
+        edits.append(_set(body, value, group[0].release, offset=value.start_mark.index))
+    written = _applied(body, edits)
     if len(group) > 1:
         return written
     one = group[0]
@@ -120,6 +118,23 @@ def _body(body: str, value: yaml.MappingNode, group: Sequence[_Member]) -> str:
         return str(int(match[1]) + one.index % max(count, 1)).zfill(width)
 
     return _NUMBER.sub(number, _RANGE.sub(place, written))
+
+
+def _shares(body: str, value: yaml.MappingNode, group: Sequence[_Member]) -> Iterator[_Edit]:
+    """The edits that leave of each list by position what belongs to these members."""
+    offset = value.start_mark.index
+    for key, items in value.value:
+        if isinstance(items, yaml.SequenceNode) and key.value not in (KEY, *LISTS):
+            texts = [body[item.start_mark.index - offset : item.end_mark.index - offset] for item in items.value]
+            own = [texts[one.index] for one in group if one.index < len(texts)]
+            written = own[0] if len(group) == 1 and own else f"[{', '.join(own)}]"
+            yield _Edit(items.start_mark.index - offset, _end_of(items) - offset, written)
+
+
+def _applied(text: str, edits: Sequence[_Edit]) -> str:
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
 
 
 def _set(text: str, value: yaml.MappingNode, release: str, offset: int = 0) -> _Edit:

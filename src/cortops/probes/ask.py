@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from cortops.probes.dns import ask_dns
 from cortops.probes.http import ask_http
 from cortops.probes.rpc import ask_rpc
+from cortops.probes.tcp import ask_tcp
 from cortops.probes.tls import ask_tls
 from cortops.protocol.http import HttpClient
 from cortops.words.clock import Clock
-from cortops.words.question import Dns, Http, Question, Reply, Rpc, Shell, Tls
+from cortops.words.question import Dns, Http, Question, Reply, Rpc, Shell, Tcp, Tls
 
 AT_ONCE_MAX = 64
 
@@ -36,7 +37,9 @@ async def ask(questions: Sequence[Question], client: HttpClient, ask_shell: AskS
             case Http():
                 fetches.append(_one(question, ask_http(question, client, clock)))
             case Tls():
-                fetches.append(_one(question, ask_tls(question, clock)))
+                fetches.append(_one(question, ask_tls(question, client, clock)))
+            case Tcp():
+                fetches.append(_one(question, ask_tcp(question, client, clock)))
             case Dns():
                 fetches.append(_one(question, ask_dns(question, clock)))
     fetches += [ask_rpc(url, group, client, clock) for url, group in endpoints.items()]

@@ -7,24 +7,29 @@ import json
 import ssl
 
 from cortops.probes.http import trust
-from cortops.protocol.http import silence_of
+from cortops.protocol.http import HttpClient, silence_of
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply, Silence, Tls
 
 
-async def ask_tls(question: Tls, clock: Clock) -> Reply:
+async def ask_tls(question: Tls, client: HttpClient, clock: Clock) -> Reply:
     """Tls -> Answer with {"not_after": seconds since 1970, "names": [...]}; `untrusted` when name, chain or date do not hold."""
     at, begun = clock.now(), clock.monotonic()
 
     def silent(silence: Silence, why: str) -> NoAnswer:
         return NoAnswer(question=question.id, at=at, elapsed_s=clock.monotonic() - begun, silence=silence, why=why)
 
-    trusted = trust(question.ca_file)
+    trusted = trust(question.ca_file, question.ca_pem)
     if isinstance(trusted, str):
         return silent(Silence.LOST, trusted)
     try:
         async with asyncio.timeout(question.timeout_s):
-            _, writer = await asyncio.open_connection(question.host, question.port, ssl=trusted, server_hostname=question.server_name)
+            host, port = await client.place(question.host, question.port)
+            name = question.server_name
+            if host.startswith("/"):
+                _, writer = await asyncio.open_unix_connection(host, ssl=trusted, server_hostname=name)
+            else:
+                _, writer = await asyncio.open_connection(host, port, ssl=trusted, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
         return silent(Silence.UNTRUSTED, error.verify_message)
     except TimeoutError:

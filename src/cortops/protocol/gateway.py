@@ -25,7 +25,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where clients (nginx) connect; port 0 takes a free one."""
 
-    ip: str = "127.0.0.1"
+    ips: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)] = ("127.0.0.1",)
     port: Port
 
 

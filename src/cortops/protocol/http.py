@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
@@ -23,10 +23,12 @@ from cortops.words.errors import BadInput, CortopsError
 from cortops.words.question import Silence
 
 POOL_IDLE_S = 15.0  # shorter than what servers keep (nginx, aiohttp: 75), so that a pooled connection is rarely a dead one
+BEHIND = ".ssh"  # NAME.ssh in a URL: loopback of the host NAME, which is reached by a way only
 URL = re.compile(r"[!-~]+")
 REPEATABLE = frozenset({"GET", "HEAD"})
 
 Headers = Sequence[tuple[str, str]]
+Way = Callable[[str, int], Awaitable[tuple[str, int]]]  # (host, port) -> where to connect instead: the same, or a socket's path and 0
 
 
 class HttpFailure(CortopsError):
@@ -81,7 +83,10 @@ def split_url(url: str) -> tuple[bool, str, int, str, str]:
         raise BadInput(f"not a http or https URL: {url!r}")
     secure = parts.scheme == "https"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return secure, parts.hostname, port or (443 if secure else 80), parts.netloc.rpartition("@")[2], target
+    shown = parts.netloc.rpartition("@")[2]
+    if parts.hostname.endswith(BEHIND):  # who listens on loopback knows itself by that name only
+        shown = f"127.0.0.1:{port}" if port else "127.0.0.1"
+    return secure, parts.hostname, port or (443 if secure else 80), shown, target
 
 
 def request_head(method: str, target: str, host: str, headers: Headers, body_length: int | None) -> bytes:
@@ -106,8 +111,18 @@ class HttpClient:
     repeated once on a fresh one if it is a GET or HEAD, else it fails with `sent`. Failures are HttpFailure, a wrong URL BadInput.
     """
 
-    def __init__(self, *, clock: Clock, idle_max_per_origin: int = 32, connect_timeout_s: float = 5.0, header_max_kib: int = 64) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        idle_max_per_origin: int = 32,
+        connect_timeout_s: float = 5.0,
+        header_max_kib: int = 64,
+        way: Way | None = None,
+    ) -> None:
+        """way: asked before each connection; raises OSError where there is none."""
         self.clock = clock
+        self._way = way
         self.deadlines = Deadlines(clock)
         self._idle_max = idle_max_per_origin
         self._connect_timeout_s = connect_timeout_s
@@ -184,31 +199,45 @@ class HttpClient:
                 return connection
         return None
 
+    async def place(self, host: str, port: int) -> tuple[str, int]:
+        """Where a connection to `host`:`port` goes. A host that begins with / is the path of a socket. Raises OSError."""
+        return (host, port) if self._way is None else await self._way(host, port)
+
     async def connect(self, origin: Origin, timeout_s: float) -> Connection:
         """A fresh connection; OSError (TimeoutError included) when there is none."""
         if self._closed:
             raise ConnectionAbortedError("this client is closed")
         loop = asyncio.get_running_loop()
         async with self.deadlines.within(min(timeout_s, self._connect_timeout_s)):
-            host, port = origin.connect_to
+            host, port = await self.place(*origin.connect_to)
+            if host.startswith("/"):
+                return await self._connect_path(origin, host)
             found = [info[4][0] for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)] if not _is_ip(host) else [host]
             error: OSError | None = None
             for address in dict.fromkeys(str(address) for address in found):
                 try:
                     _, connection = await loop.create_connection(
-                        lambda: Connection(self.clock, self._header_max, lambda lost: self._lost(origin, lost)),
-                        address,
-                        port,
-                        ssl=origin.tls,
-                        server_hostname=origin.host if origin.tls else None,
+                        lambda: self._made(origin), address, port, ssl=origin.tls, server_hostname=origin.host if origin.tls else None
                     )
                 except OSError as cause:
                     error = error or cause
                     continue
-                self._open.add(connection)
-                self.deadlines.watch(connection)
-                return connection
+                return self._begun(connection)
             raise error or OSError(f"{host} has no address")
+
+    async def _connect_path(self, origin: Origin, path: str) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_unix_connection(
+            lambda: self._made(origin), path, ssl=origin.tls, server_hostname=origin.host if origin.tls else None
+        )
+        return self._begun(connection)
+
+    def _made(self, origin: Origin) -> Connection:
+        return Connection(self.clock, self._header_max, lambda lost: self._lost(origin, lost))
+
+    def _begun(self, connection: Connection) -> Connection:
+        self._open.add(connection)
+        self.deadlines.watch(connection)
+        return connection
 
     def release(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection for the next request, or close it when its answer was not read to the end."""

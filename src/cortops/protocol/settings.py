@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self, cast
 
 from cortops.words.errors import BadInput
 
+LOOPBACK = ("127.0.0.1",)  # where everything listens by default, and always: our own questions come that way
+
 
 def _key(name: str, **default: Any) -> Any:
     return field(metadata={"key": name}, **default)
@@ -81,8 +83,9 @@ class RouterSettings(ChainSettings):
     ROLE: ClassVar[str] = "router"
 
     api_key: str = _key("API_KEY")
-    bind_ip: str = _key("ROUTER_REST_BIND_IP", default="127.0.0.1")
+    bind_ips: tuple[str, ...] = _key("ROUTER_REST_BIND_IP", default=LOOPBACK)
     port: int = _key("ROUTER_REST_BIND_PORT", default=5010)
+    ws_bind_ips: tuple[str, ...] = _key("WS_BIND_IP", default=LOOPBACK)  # ours
     ws_port: int = _key("WS_PORT_ROUTER", default=9001)
     sessions: tuple[int, ...] = _key("ROUTER_SESSIONS", default=())  # ours
     precommit_timeout_s: int = _key("ROUTER_PRECOMMIT_TIMEOUT_S", default=90)  # ours; facts A.4: 90-300 seen
@@ -99,7 +102,7 @@ class MinerSettings(ChainSettings):
     engine_model: str = _key("LLM_MODEL")  # ours: the name the engine answers to
     model_index: int = _key("LLM_CONTAINER_IMAGE", default=0)
     routers: tuple[str, ...] = _key("WS_ROUTERS", default=())  # ours: host:port of each router that may want our streams
-    bind_ip: str = _key("NODE_BIND_IP", default="127.0.0.1")  # ours: /health
+    bind_ips: tuple[str, ...] = _key("NODE_BIND_IP", default=LOOPBACK)  # ours: /health
     port: int = _key("NODE_BIND_PORT")  # ours
     task_timeout_s: int = _key("MINER_TASK_TIMEOUT_S", default=300)  # ours
     ping_every_s: int = _key("MINER_PING_EVERY_S", default=300)  # ours; operators 2.4: about every 5-6 min
@@ -111,7 +114,7 @@ class OracleSettings(ChainSettings):
 
     ROLE: ClassVar[str] = "oracle"
 
-    bind_ip: str = _key("NODE_BIND_IP", default="127.0.0.1")  # ours: /health
+    bind_ips: tuple[str, ...] = _key("NODE_BIND_IP", default=LOOPBACK)  # ours: /health
     port: int = _key("NODE_BIND_PORT")  # ours
     ack_timeout_s: int = _key("ORACLE_ACK_TIMEOUT_S", default=30)  # ours; public deadlines are unknown (facts J.7)
     precommit_timeout_s: int = _key("ORACLE_PRECOMMIT_TIMEOUT_S", default=300)  # ours; a task's own requestParams[0] wins
@@ -127,7 +130,7 @@ class ValidatorSettings(ChainSettings):
     model_path: str = _key("VALIDATOR_MODEL_PATH")  # model.safetensors of all-MiniLM-L6-v2
     tokenizer_path: str = _key("VALIDATOR_TOKENIZER_PATH")  # its tokenizer.json
     similarity_min: float = _key("VALIDATOR_SIMILARITY_MIN", default=0.75)  # 0..1; public thresholds are unknown (facts E)
-    bind_ip: str = _key("NODE_BIND_IP", default="127.0.0.1")  # /health
+    bind_ips: tuple[str, ...] = _key("NODE_BIND_IP", default=LOOPBACK)  # /health
     port: int = _key("NODE_BIND_PORT")
 
 
@@ -139,7 +142,7 @@ class EngineSettings(_Settings):
 
     model_path: str = _key("ENGINE_MODEL_PATH")
     model_name: str = _key("ENGINE_MODEL_NAME")
-    bind_ip: str = _key("ENGINE_BIND_IP", default="127.0.0.1")
+    bind_ips: tuple[str, ...] = _key("ENGINE_BIND_IP", default=LOOPBACK)
     port: int = _key("ENGINE_BIND_PORT", default=8090)
     threads: int = _key("ENGINE_THREADS", default=1)
     slots: int = _key("ENGINE_SLOTS", default=2)
@@ -155,7 +158,7 @@ class DevchainSettings(_Settings):
     anvil_path: str = _key("DEVCHAIN_ANVIL_PATH")
     data_path: str = _key("DEVCHAIN_DATA_PATH")
     chain_id: int = _key("CHAINID")
-    bind_ip: str = _key("DEVCHAIN_BIND_IP", default="127.0.0.1")
+    bind_ips: tuple[str, ...] = _key("DEVCHAIN_BIND_IP", default=LOOPBACK)
     port: int = _key("DEVCHAIN_BIND_PORT", default=8545)
     health_port: int = _key("DEVCHAIN_HEALTH_PORT")
     block_every_ms: int = _key("DEVCHAIN_BLOCK_EVERY_MS", default=50)  # while transactions wait

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from asyncio.subprocess import PIPE, SubprocessStreamProtocol
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
 from cortops.targets.bootstrap import BOOTSTRAP, opening
 from cortops.targets.conversation import LINES_WAITING_MAX, Pipes, talk
@@ -20,8 +20,10 @@ _ENV_KEPT = ("HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
 class LocalTarget:
     """Implements targets.target.Target for the machine that we run on."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, within: Sequence[str] = ()) -> None:
+        """within: words before `sh`, of a program that runs it elsewhere on this machine, as `nsenter --mount ...`."""
         self.name = name
+        self._within = tuple(within)
 
     async def run(self, program: str, data: AsyncIterable[bytes], deadline_s: float) -> AsyncGenerator[Line | Ending, None]:
         """As targets.target.Target.run."""
@@ -29,7 +31,17 @@ class LocalTarget:
         started = loop.time()
         try:
             transport, protocol = await loop.subprocess_exec(
-                _Watched, "sh", "-c", BOOTSTRAP, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, cwd="/", env=_environment()
+                _Watched,
+                *self._within,
+                "sh",
+                "-c",
+                BOOTSTRAP,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                start_new_session=True,
+                cwd="/",
+                env=_environment(),
             )
         except OSError as error:
             yield Lost(f"sh cannot be started here: {error}")

@@ -11,6 +11,8 @@ from cortops.targets.target import Exited, Line, Lost, Target, TimedOut
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply, Shell, Silence
 
+WHY_MAX_CHARS = 200
+
 
 def program(questions: Sequence[Shell]) -> str:
     """One sh text that runs each script in its own subshell and marks where its output ends and with which status."""
@@ -31,7 +33,7 @@ async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) ->
     """Question id -> reply. A target that is lost or late leaves the questions without a mark unanswered."""
     at, begun = clock.now(), clock.monotonic()
     replies: dict[str, Reply] = {}
-    lines: list[str] = []
+    lines, complaint = list[str](), ""
     silence, why = Silence.LOST, f"{target.name} ended early"
     mark = _mark(questions)
     deadline_s = max(question.timeout_s for question in questions)
@@ -43,14 +45,16 @@ async def ask_shell(target: Target, questions: Sequence[Shell], clock: Clock) ->
                     name, body = questions[number].id, "\n".join(lines).encode()
                     replies[name] = Answer(question=name, at=at, elapsed_s=clock.monotonic() - begun, status=status, body=body)
                     lines = []
-                case Line(text=text):
+                case Line(stream=stream, text=text):
                     lines.append(text)
+                    complaint = text if stream == "err" else complaint
                 case TimedOut(after_s=after_s):
                     silence, why = Silence.TIMEOUT, f"{target.name} did not answer within {after_s:g} s"
                 case Lost(why=reason):
                     silence, why = Silence.LOST, reason
-                case Exited():
-                    pass
+                case Exited(status=status):
+                    if status and complaint:  # what answers there refuses to run it, and says why
+                        why = f"{target.name}: {complaint[:WHY_MAX_CHARS]}"
     for question in questions:
         if question.id not in replies:
             elapsed = clock.monotonic() - begun

@@ -13,8 +13,10 @@ from cortops.targets import ssh_refusals as refusals
 from cortops.targets.ask import once
 from cortops.targets.bootstrap import opening
 from cortops.targets.conversation import LINES_WAITING_MAX, talk
+from cortops.targets.observed import Login
 from cortops.targets.ssh_connection import CONNECT_TIMEOUT_S, DEAD_AFTER_S, Dialled, NoConnection, SshDialer, SshSettings, close
 from cortops.targets.ssh_session import NOISE_MAX_KIB, SshSession, remote_command
+from cortops.targets.ssh_ways import SshWays
 from cortops.targets.target import Ending, Exited, Line, Lost, TimedOut
 from cortops.words.clock import Clock
 
@@ -44,6 +46,7 @@ class SshTarget:
         self._endings = asyncio.Semaphore(ENDINGS_MAX)
         self._connection: asyncssh.SSHClientConnection | None = None
         self._dialling: asyncio.Task[Dialled] | None = None
+        self._ways = SshWays()
         self._background: set[asyncio.Task[Any]] = set()  # what ends sessions; waited for by close
 
     async def run(self, program: str, data: AsyncIterable[bytes], deadline_s: float) -> AsyncGenerator[Line | Ending, None]:
@@ -72,6 +75,30 @@ class SshTarget:
                 await asyncio.wait([talking])
         yield self._ending(session, lost, self._clock.monotonic() - begun, deadline_s)
 
+    async def way(self, port: int) -> tuple[str, int]:
+        """As targets.way.Way.way: the path of a socket, and 0."""
+        connection = await self._connected()
+        if isinstance(connection, NoConnection):
+            raise OSError(connection.why)
+        try:
+            return await self._ways.to(connection, port), 0
+        except asyncssh.Error as error:
+            raise OSError(refusals.lost(self.name, str(error), CONNECT_TIMEOUT_S)) from error
+
+    async def login(self) -> Login | NoConnection:
+        """How it was reached: by which name, port and user, and with which host key; through a jump host as that one sees it."""
+        connection = await self._connected()
+        if isinstance(connection, NoConnection):
+            return connection
+        key = connection.get_server_host_key()
+        assert key is not None, "a connection that is logged in has verified one"
+        return Login(
+            address=connection.get_extra_info("host"),
+            port=connection.get_extra_info("port"),
+            user=connection.get_extra_info("username"),
+            host_key=" ".join(key.export_public_key("openssh").decode().split()[:2]),
+        )
+
     async def close(self) -> None:
         """Wait for what is being ended, then leave the host."""
         if self._dialling is not None:
@@ -80,6 +107,7 @@ class SshTarget:
                 await self._dialling
         if self._background:
             await asyncio.wait(self._background)
+        self._ways.close()
         if self._connection is not None:
             await close(self._connection)
             self._connection = None

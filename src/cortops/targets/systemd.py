@@ -26,7 +26,7 @@ ROTATE: Final = "rotate"  # so no service may have this name
 WORD_MAX_KIB = 128  # of one argument: the kernel's own limit
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
-_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}-")
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}[.-]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=@,+-]+")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./+-]*")
 
@@ -48,7 +48,7 @@ for unit in "$1/$2"*.service; do
 done
 """
 
-_SH = r"""
+_LOAD_SH = r"""
 systemd_load_awk='
   function told() { if (id != "") print id, active, sub_state, pid, reload, since; id = "" }
   { at = index($0, "="); key = substr($0, 1, at - 1); value = substr($0, at + 1) }
@@ -63,6 +63,41 @@ manager_load() {
   systemd_status=$(printf '%s\n' "$systemd_status" | awk "$systemd_load_awk")
   read -r systemd_now systemd_idle </proc/uptime
 }
+"""
+
+_STATUS_SH = r"""
+manager_load
+[ -z "$manager_silent" ] || { printf '%s\n' "$manager_silent"; exit 1; }
+printf '%s\n' "$systemd_status" | awk -v prefix="$systemd_prefix" -v now="${systemd_now%%.*}" '
+  $1 !~ /\.service$/ || index($1, prefix) != 1 || $1 == prefix "rotate.service" { next }
+  { name = substr($1, length(prefix) + 1); sub(/\.service$/, "", name); uptime = 0 }
+  $2 == "active" || $2 == "reloading" { state = "RUNNING"; uptime = now - int($6 / 1000000) }
+  $2 == "activating" { state = $3 == "auto-restart" ? "BACKOFF" : "STARTING" }
+  $2 == "deactivating" { state = "STOPPING" }
+  $2 == "failed" { state = "FATAL" }
+  $2 == "inactive" { state = "STOPPED" }
+  { print name, state, $4, uptime < 0 ? 0 : uptime; found = 1 }
+  END { exit found ? 0 : 3 }'
+"""
+
+_STOP_SH = r"""
+set --
+for unit in "$systemd_units/$systemd_prefix"*.service "$systemd_units/$systemd_prefix"*.timer; do
+  [ ! -e "$unit" ] || set -- "$@" "${unit##*/}"
+done
+[ $# -gt 0 ] || exit 0
+[ -z "$(systemctl list-units --no-legend --plain --state=active,activating "$systemd_prefix*.service")" ] || echo stopped
+said=$(systemctl stop "$@" 2>&1 && systemctl disable --quiet "$@" 2>&1) || { echo "$said" >&2; exit 1; }
+"""
+
+_PURGE_SH = r"""
+rm -f "$systemd_units/$systemd_prefix"*.service "$systemd_units/$systemd_prefix"*.timer && systemctl daemon-reload || exit 1
+[ -d "$systemd_root" ] || exit 0
+[ -d "$systemd_root/run" ] || { echo "$systemd_root does not look like an environment of cortops" >&2; exit 1; }
+rm -rf "$systemd_root" && { rmdir "${systemd_root%/*}" 2>/dev/null || :; }
+"""
+
+_SH = r"""
 manager_state() { # NAME
   definition= running=no pid= uptime_s=
   systemd_unit=$systemd_prefix$1.service
@@ -171,16 +206,35 @@ class Systemd:
         if not _PLAIN_PATH.fullmatch(self.root):
             raise BadInput(f"{self.root!r} cannot be the folder of units: an absolute path of plain characters is needed")
         if not _PREFIX.fullmatch(self.prefix):
-            raise BadInput(f"{self.prefix!r} cannot begin the names of units: letters, digits, . _ - are needed, and - at the end")
+            raise BadInput(f"{self.prefix!r} cannot begin the names of units: letters, digits, . _ - are needed, and . or - at the end")
 
     @property
     def prelude(self) -> str:
         """As targets.supervision.Supervisor.prelude."""
         return (
-            f"systemd_root={quote(self.root)} systemd_prefix={quote(self.prefix)} systemd_units={UNITS}\n"
-            f"systemd_rotation_text() {{ case $1 in\nsh) cat <<'ROTATE'\n{_ROTATE_SH}ROTATE\n;;\n"
-            f"service) cat <<'SERVICE'\n{self._rotate_service}SERVICE\n;;\ntimer) cat <<'TIMER'\n{_ROTATE_TIMER}TIMER\n;;\nesac; }}\n{_SH}"
+            f"{self._names}systemd_rotation_text() {{ case $1 in\nsh) cat <<'ROTATE'\n{_ROTATE_SH}ROTATE\n;;\n"
+            f"service) cat <<'SERVICE'\n{self._rotate_service}SERVICE\n;;\ntimer) cat <<'TIMER'\n{_ROTATE_TIMER}TIMER\n;;\nesac; }}\n"
+            f"{_LOAD_SH}{_SH}"
         )
+
+    @property
+    def status_script(self) -> str:
+        """The sh text that prints `NAME STATE PID UPTIME_S` for each service that systemd knows; exit status 3 where it knows none."""
+        return f"{self._names}{_LOAD_SH}{_STATUS_SH}"
+
+    @property
+    def _names(self) -> str:
+        return f"systemd_root={quote(self.root)} systemd_prefix={quote(self.prefix)} systemd_units={UNITS}\n"
+
+    @property
+    def stop_program(self) -> str:
+        """Stops every service and lets none come back with a reboot; prints `stopped` where one ran. Units stay, for the next apply."""
+        return f"{self._names}{_STOP_SH}"
+
+    @property
+    def purge_program(self) -> str:
+        """Removes the units and the root folder with all data; only after `stop_program`."""
+        return f"{self._names}{_PURGE_SH}"
 
     def unit_path(self, service: Service) -> str:
         """As targets.supervision.Supervisor.unit_path."""
@@ -210,6 +264,8 @@ class Systemd:
             f"RestartSec={RESTART_S}",
             f"KillSignal=SIG{service.stop_signal}",
             f"TimeoutStopSec={service.stop_timeout_s}",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=full",
             f"Environment=CORTOPS_INPUTS={inputs}",
         ]
         if service.user:

@@ -137,8 +137,8 @@ def _choices(say: Say, chat: bool) -> Sequence[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def scripted_engine(*script: Say, default: Say | None = None) -> AsyncIterator[ScriptedEngine]:
-    """A ScriptedEngine on 127.0.0.1 and a free port while inside; `engine.url` is what LLM_URL takes."""
+async def scripted_engine(*script: Say, default: Say | None = None, ip: str = "127.0.0.1") -> AsyncIterator[ScriptedEngine]:
+    """A ScriptedEngine on `ip` and a free port while inside; `engine.url` is what LLM_URL takes."""
     engine = ScriptedEngine(default=default or Say(), script=deque(script))
     app = web.Application(client_max_size=8 * 2**20)
 
@@ -154,9 +154,9 @@ async def scripted_engine(*script: Say, default: Say | None = None) -> AsyncIter
     app.router.add_get("/health", health)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, ip, 0)
     await site.start()
-    engine.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    engine.url = f"http://{ip}:{runner.addresses[0][1]}"
     try:
         yield engine
     finally:

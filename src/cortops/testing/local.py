@@ -30,6 +30,7 @@ from cortops.local.here import host_here
 from cortops.protocol.usage import UsageRow, open_usage, rows_since
 from cortops.surfaces.services.facts import read
 from cortops.targets.supervisord import Supervisord
+from cortops.testing.secret_grep import strays_here
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"  # the whole environment
 SMALL = EXAMPLE.with_name("small.yaml")  # one of each
@@ -42,6 +43,8 @@ LOOK_EVERY_S = 0.1
 STRIDE = 37  # so that processes that begin one after the other search far apart
 BASE_FIRST, BASE_LAST, BASE_STEP = 300, 21_300, 100  # every port stays below the kernel's own range, which begins at 32768
 QUESTION = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]}
+
+APPLYING = ("up", "apply", "rollback", "plan")
 
 T = TypeVar("T")
 
@@ -83,7 +86,14 @@ class Place:
                 out, err = process.communicate(timeout=timeout_s)
             finally:
                 process.kill()
+        if words[0] in APPLYING and process.returncode == 0:
+            self.assert_no_stray_secret(out, err)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def assert_no_stray_secret(self, *texts: str) -> None:
+        """No secret's value stands where it should not: in plan, journal, manifests, logs, argument lists, other files, or `texts`."""
+        strays = strays_here(self.root, self.env.name, *texts)
+        assert not strays, f"secrets where they should not be: {strays}"
 
     def read(self, *words: str, status: int = 0) -> Any:
         """A verb's `--json`, decoded; AssertionError unless it exits with `status`."""
@@ -216,6 +226,7 @@ def place(environ: Mapping[str, str] | None = None, file: Path = EXAMPLE) -> Ite
     made = Place(env=env, data=data, port_base=base, environ=ours)
     try:
         yield made
+        made.assert_no_stray_secret()
         done = made.run("down", "--purge")
         assert done.returncode == 0, done.stdout + done.stderr
         made.assert_quiet()

@@ -8,6 +8,8 @@ CortopsError                    exit 1
 │   ├── PortTaken
 │   ├── LockHeld
 │   ├── PlanChanged
+│   ├── NotAccepted
+│   ├── NotAllowed
 │   ├── PermissionMissing
 │   ├── NoSafeMoment
 │   ├── Stopped
@@ -15,6 +17,7 @@ CortopsError                    exit 1
 ├── ArtifactUnavailable         exit 1
 │   └── ArtifactDamaged
 ├── StepFailed                  exit 1
+│   └── ProgramFailed
 ├── GateClosed                  exit 1
 ├── ChainError                  exit 1
 │   ├── ChainUnreachable
@@ -89,6 +92,18 @@ class PlanChanged(Refused):
     code = "plan_changed"
 
 
+class NotAccepted(Refused):
+    """Look at the plan (cortops plan), then apply it with the flag named above."""
+
+    code = "not_accepted"
+
+
+class NotAllowed(Refused):
+    """Ask one of those named above, or have one of them add you to rules.apply.by in the environment file."""
+
+    code = "not_allowed"
+
+
 class PermissionMissing(Refused):
     """Give this user the right named above, or choose a folder of your own with CORTOPS_DATA."""
 
@@ -129,6 +144,12 @@ class StepFailed(CortopsError):
     """Mend the reason named above and run the same command again: what is done stays done, the rest follows."""
 
     code = "step_failed"
+
+
+class ProgramFailed(StepFailed):
+    """The new program did not stay up, and what ran before was started again: read its log, and name another release."""
+
+    code = "program_failed"
 
 
 class GateClosed(CortopsError):
@@ -174,6 +195,6 @@ class CallReverted(ChainError):
 
 
 class StoreUnavailable(CortopsError):
-    """Check that the database named above is reachable and not full."""
+    """Check that the place named above answers and is not full, then run the same command again."""
 
     code = "store_unavailable"

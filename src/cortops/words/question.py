@@ -22,7 +22,9 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """Ask `url` once. `connect_to` (host, port) goes there instead of where the name resolves; `ca_file` verifies TLS."""
+    """Ask `url` once. `connect_to` (host, port) goes there instead of where the name resolves. TLS is verified by `ca_file`, or by the
+    certificates of `ca_pem` where that file lies on another host.
+    """
 
     id: str
     url: str
@@ -31,6 +33,7 @@ class Http:
     body: bytes = b""
     connect_to: tuple[str, int] | None = None
     ca_file: str = ""
+    ca_pem: str = field(default="", repr=False)
     timeout_s: float = 5.0
 
 
@@ -52,13 +55,27 @@ class Rpc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Shake hands with `host`:`port` as `server_name`; the body is JSON {"not_after": seconds, "names": [...]}."""
+    """Shake hands with `host`:`port` as `server_name`; the body is JSON {"not_after": seconds, "names": [...]}. ca_*: as in Http."""
 
     id: str
     host: str
     port: int
     server_name: str
     ca_file: str = ""
+    ca_pem: str = field(default="", repr=False)
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tcp:
+    """Connect to `host`:`port`, send these bytes, and read what comes back first; that is the answer's body, empty when the other side
+    ends without a word. Its status is 0.
+    """
+
+    id: str
+    host: str
+    port: int
+    send: bytes = b""
     timeout_s: float = 5.0
 
 
@@ -73,7 +90,7 @@ class Dns:
     timeout_s: float = 5.0
 
 
-Question = Shell | Http | Rpc | Tls | Dns
+Question = Shell | Http | Rpc | Tls | Tcp | Dns
 
 
 class Silence(StrEnum):

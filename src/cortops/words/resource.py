@@ -84,6 +84,45 @@ class Blob(_Resource):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tree(_Resource):
+    """An archive (.tar.gz) unpacked into a folder of its own; what it holds is known by the archive's hash.
+
+    path: the folder, which nothing else is put into. archive: where the archive lies on the same host: a Blob that this one needs.
+    size: of the archive, bytes, for deadlines. python, machine: of an archive with programs of ours, the Python (`3.11`) and the processor
+    that it needs; its `bin/python` is then the host's. Empty where it holds none.
+    """
+
+    path: str
+    archive: str
+    sha256: str
+    size: int
+    python: str = ""
+    machine: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"tree:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizedKey(_Resource):
+    """One line of an account's authorized_keys: who holds its other half may run `command` there and nothing else; any program
+    where that is empty, but with no terminal and no forwarding.
+
+    public: the public half, `ssh-ed25519 AAAA…`. mark: the comment that tells our line from others; letters, digits and : . _ - only.
+    """
+
+    account: str
+    public: str
+    command: str
+    mark: str
+
+    @property
+    def id(self) -> str:
+        return f"authorized-key:{self.account}:{self.mark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(_Resource):
     """A supervised program. Its unit, restart policy, owner and log are one thing.
 
@@ -186,7 +225,7 @@ class NodeProgram(_Resource):
     shape, unit, env_file, log, binary, runs, address: as declared. binary: the operator's own file, which is never written, but for the one
     inside a container. program: sha256 that must run; release: its name. blob: where that program lies on the host, by its content.
     saved: the folder of copies of unit text and env file. unit_sha256, env_sha256: as the newest generation has them, empty where none has;
-    whole: they are compared too, and put back from the copies.
+    whole: they are compared too, and put back from the copies. untouched: whatever it runs, the plan leaves it as it is.
     stop_timeout_s: after the unit's own stop signal it is killed. start_timeout_s: until it must run. settle_s: as long it must stay.
     """
 
@@ -205,6 +244,7 @@ class NodeProgram(_Resource):
     unit_sha256: str = ""
     env_sha256: str = ""
     whole: bool = False
+    untouched: bool = False
     stop_timeout_s: int = 100
     start_timeout_s: int = 20
     settle_s: int = 3
@@ -214,4 +254,4 @@ class NodeProgram(_Resource):
         return f"node-program:{self.name}"
 
 
-Resource = Directory | File | Blob | Service | Contract | ContractState | Funded | Cortensord | NodeProgram
+Resource = Directory | File | Blob | Tree | AuthorizedKey | Service | Contract | ContractState | Funded | Cortensord | NodeProgram

@@ -18,7 +18,7 @@ from cortops.words.errors import PortTaken
 async def ask(health: Health) -> tuple[int, object]:
     http = HttpClient(clock=SystemClock())
     try:
-        async with serve_health("127.0.0.1", 0, lambda: health) as port:
+        async with serve_health(("127.0.0.1",), 0, lambda: health) as port:
             reply = await http.request("GET", f"http://127.0.0.1:{port}/health", timeout_s=5)
             return reply.status, msgspec.json.decode(reply.body)
     finally:
@@ -46,7 +46,7 @@ def test_the_numbers_of_health_are_its_metrics() -> None:
         http = HttpClient(clock=SystemClock())
         health = Health.judge(("no block",), head=7, head_age_s=None, in_flight=2, address="0xabc")
         try:
-            async with serve_health("127.0.0.1", 0, lambda: health) as port:
+            async with serve_health(("127.0.0.1",), 0, lambda: health) as port:
                 reply = await http.request("GET", f"http://127.0.0.1:{port}/metrics", timeout_s=5)
         finally:
             await http.close()
@@ -59,9 +59,9 @@ def test_the_numbers_of_health_are_its_metrics() -> None:
 
 def test_a_taken_port_is_said() -> None:
     async def twice() -> None:
-        async with serve_health("127.0.0.1", 0, lambda: Health.judge(())) as port:
+        async with serve_health(("127.0.0.1",), 0, lambda: Health.judge(())) as port:
             with pytest.raises(PortTaken, match=str(port)):
-                async with serve_health("127.0.0.1", port, lambda: Health.judge(())):
+                async with serve_health(("127.0.0.1",), port, lambda: Health.judge(())):
                     pass
 
     asyncio.run(twice())

@@ -81,7 +81,7 @@ class Served:
 def serve(test: Callable[[Served], Awaitable[None]], **options: object) -> None:
     async def main() -> None:
         served = Served(**options)  # type: ignore[arg-type]
-        served.port = await served.server.listen("127.0.0.1", 0)
+        served.port = await served.server.listen(("127.0.0.1",), 0)
         try:
             await test(served)
         finally:

@@ -27,7 +27,7 @@ ENV = {
 
 def test_settings_are_written_and_read() -> None:
     found = ValidatorSettings.from_env(ENV)
-    assert (found.similarity_min, found.bind_ip, found.port) == (0.75, "127.0.0.1", 5301)
+    assert (found.similarity_min, found.bind_ips, found.port) == (0.75, ("127.0.0.1",), 5301)
     assert ValidatorSettings.from_env(found.to_env()) == found
 
 

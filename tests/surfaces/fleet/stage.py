@@ -17,6 +17,7 @@ from cortops.surfaces.fleet.installed import Installed, Shape
 from cortops.surfaces.fleet.naming import identity
 from cortops.surfaces.nodes.log_facts import LogFacts
 from cortops.surfaces.nodes.logs import HostLogs, NodeLog, RpcProbe
+from cortops.testing.installed import installed as as_found
 from cortops.words.question import Answer, Reply
 
 SHA = "3f2a9c81" + "0" * 56
@@ -27,34 +28,21 @@ URL_SHA = "c" * 64
 
 def installed(**fields: Any) -> Installed:
     """A well miner, installed with the installer's unit."""
-    well = Installed(
-        host="h1",
+    well = as_found(
         shape=Shape.SYSTEMD,
         instance="",
-        role="miner",
-        runs="minerv4",
         user="deploy",
         unit="cortensor.service",
         env_file="/home/deploy/.cortensor/.env",
         log="/var/log/cortensord.log",
-        binary="/usr/local/bin/cortensord",
         address=ADDRESS,
         pid=None,
-        running=True,
-        enabled=True,
         started_at=1_000.0,
-        restarts=0,
         binary_sha256=SHA,
-        binary_kind="program",
-        lfs_oid="",
         running_sha256=SHA,
         unit_sha256="",
         env_sha256="",
         env={"CONTRACT_ADDRESS_RUNTIME": RUNTIME, "CHAINID": "31338", "HOST": f"https://rpc.example#sha256:{URL_SHA[:16]}"},
-        notes=(),
-        kept={"NODE_PRIVATE_KEY": "set"},
-        quoted=frozenset(["CONTRACT_ADDRESS_RUNTIME"]),
-        env_mode="600",
     )
     return replace(well, **fields)
 

@@ -8,9 +8,10 @@ from tests.surfaces.fleet.found import ENV, RUNTIME, address, host, node
 from cortops.environment.networks import known_networks
 from cortops.surfaces.fleet.describe import UNNAMED, UNREADABLE
 from cortops.surfaces.fleet.discover import HostFound, Timer
-from cortops.surfaces.fleet.flags import SHIPPED_RPC, Flag, flags
+from cortops.surfaces.fleet.flags import SHIPPED_RPC, Flag, flags, verb_name
 from cortops.surfaces.fleet.installed import Shape
 from cortops.surfaces.fleet.naming import name_nodes
+from cortops.targets.ssh_address import SshAddress
 
 ROUTER_ENV = {**ENV, "API_ENABLE": "1", "API_PORT": "5010", "ROUTER_EXTERNAL_IP": "198.51.100.7"}
 ROUTER_KEPT = {"NODE_PRIVATE_KEY": "set", "API_KEY": "set"}
@@ -202,3 +203,19 @@ def test_on_this_machine_commands_have_no_ssh() -> None:
     flag = only(host(node(1, host="here", env_mode="644")))
     assert flag.next == "sudo chmod 600 /home/deploy/.cortensor/.env-1"
     assert ENV["CONTRACT_ADDRESS_RUNTIME"] == RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        ("", ""),
+        ("ssh h1", "h1"),
+        ("ssh me@h1", "me@h1"),
+        ("ssh -p 2222 me@h1", "me@h1:2222"),
+        ("ssh -p 2222 me@fd00::1", "me@[fd00::1]:2222"),
+        ("ssh fd00::1", "fd00::1"),
+    ],
+)
+def test_a_host_is_named_to_our_verbs_as_they_read_it(way: str, name: str) -> None:
+    assert verb_name(way) == name
+    assert not name or SshAddress.read(name).command == way

@@ -54,7 +54,7 @@ def test_what_they_share_and_what_each_has_for_itself() -> None:
     assert one.pools == other.pools and one.models == other.models and one.limits == other.limits
     assert [(member.name, member.sessions) for member in one.pools["smollm2"].members] == [("router-1", (1,)), ("router-2", (2,))]
     assert ENV.gateway is not None
-    assert store(ENV.gateway, HOST) == one.store, "what the command line reads"
+    assert store(HOST) == one.store, "what the command line reads"
     assert config(ENV, ENV.gateway, HOST, 2).name == "gateway-2"
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cortops.environment.cortensord import CortensordNode
-from cortops.surfaces.fleet.installed import Installed, Shape
+from cortops.surfaces.fleet.installed import Installed
 from cortops.surfaces.nodes.blocks import BlockTimes, Look
 from cortops.surfaces.nodes.log_facts import LogFacts
 from cortops.surfaces.nodes.logs import HostLogs, NodeLog, RpcProbe, question_id
 from cortops.surfaces.nodes.seen import NEWEST, Around, HostSeen, host_seen, seen_of
 from cortops.surfaces.nodes.sight import Process, Seen
+from cortops.testing.installed import installed
 from cortops.words.question import Answer, NoAnswer, Silence
 
 NODE = CortensordNode(
@@ -25,31 +26,8 @@ NODE = CortensordNode(
     log="/var/log/c.log",
     binary="/usr/local/bin/cortensord",
 )
-FOUND = Installed(
-    host="h1",
-    shape=Shape.ANSIBLE,
-    instance="1",
-    role="miner",
-    runs="minerv4",
-    user="deploy",
-    unit="cortensor-1.service",
-    env_file="/home/deploy/.env",
-    log="/var/log/c.log",
-    binary="/usr/local/bin/cortensord",
-    address="",
-    pid=8,
-    running=True,
-    enabled=True,
-    started_at=500.0,
-    restarts=0,
-    binary_sha256="ab",
-    binary_kind="program",
-    lfs_oid="",
-    running_sha256="ab",
-    unit_sha256="",
-    env_sha256="",
-    env={},
-    notes=(),
+FOUND = installed(
+    address="", env_file="/home/deploy/.env", log="/var/log/c.log", pid=8, started_at=500.0, binary_sha256="ab", running_sha256="ab"
 )
 PROBE = RpcProbe(at=100.0, latency_s=0.1, error="", number=1000, head_at=100.0, chain_id=7)
 OTHER = Look(url="https://other.example", asked_at=100.0, number=1050, head_at=100.0)

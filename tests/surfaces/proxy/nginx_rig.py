@@ -141,7 +141,7 @@ async def front(folder: Path, *servers: ServerName) -> AsyncIterator[Front]:
         pem, key = folder / f"{server.hostname}.pem", folder / f"{server.hostname}.key"
         pem.write_text(issued.certificate)
         key.write_text(issued.key)
-        placed.append(replace(server, listen=f"127.0.0.1:{port}", certificate=str(pem), certificate_key=str(key)))
+        placed.append(replace(server, listen=(f"127.0.0.1:{port}",), certificate=str(pem), certificate_key=str(key)))
     conf = folder / "nginx.conf"
     conf.write_text(render(NginxSite(run_folder=str(folder), user="", servers=tuple(placed))))
     process = await asyncio.create_subprocess_exec(

@@ -83,7 +83,7 @@ def test_curl_finds_the_names_by_itself_and_asks_what_the_line_says(tmp_path: Pa
     def server(hostname: str) -> ServerName:
         return ServerName(
             hostname=hostname,
-            listen="",
+            listen=(),
             certificate="",
             certificate_key="",
             who="one",

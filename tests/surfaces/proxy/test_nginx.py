@@ -18,7 +18,7 @@ from cortops.testing.clock import START
 
 ONE = ServerName(
     hostname="api.lab-1.example",
-    listen="127.0.0.1:8443",
+    listen=("127.0.0.1:8443",),
     certificate="/tls/one.pem",
     certificate_key="/tls/one.key",
     who="the gateway",
@@ -80,7 +80,7 @@ def test_each_hostname_has_its_own_limits_and_ways(tmp_path: Path) -> None:
     one, two = servers(render(SITE), tmp_path)
     for block, name in ((one, ONE), (two, TWO)):
         assert value(block, "server_name") == [name.hostname]
-        assert value(block, "listen") == [name.listen, "ssl"]
+        assert value(block, "listen") == [*name.listen, "ssl"]
         assert value(block, "http2") == ["on"]
         assert value(block, "ssl_certificate") == [name.certificate]
         assert value(block, "ssl_certificate_key") == [name.certificate_key]

@@ -24,7 +24,7 @@ BACK_TRIES_MAX, BACK_EVERY_S = 100, 0.1  # nginx leaves a server out for a secon
 def named(*behind: Behind, hostname: str = HOSTNAME, match: str = "/") -> ServerName:
     return ServerName(
         hostname=hostname,
-        listen="",
+        listen=(),
         certificate="",
         certificate_key="",
         who="the gateway",

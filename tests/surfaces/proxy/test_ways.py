@@ -139,7 +139,7 @@ def through(folder: Path, behind: Mapping[str, Behind], hostname: str, work: Cal
     leads = way(replace(ENV, nodes=nodes, monitor=monitor), hostname)
     server = ServerName(
         hostname=hostname,
-        listen="",
+        listen=(),
         certificate="",
         certificate_key="",
         who=leads.who,

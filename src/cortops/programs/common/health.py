@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -70,31 +70,32 @@ def metrics_handler(read: Callable[[], Health]) -> Handler:
 
 
 @asynccontextmanager
-async def serve_health(ip: str, port: int, read: Callable[[], Health]) -> AsyncIterator[int]:
-    """Serve `/health` and `/metrics` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken."""
+async def serve_health(ips: Sequence[str], port: int, read: Callable[[], Health]) -> AsyncIterator[int]:
+    """Serve `/health` and `/metrics` on `port` of `ips` while inside; yields the port (a free one for 0). Raises PortTaken."""
     app = web.Application(client_max_size=1024)
     app.router.add_get("/health", health_handler(read))
     app.router.add_get("/metrics", metrics_handler(read))
-    async with listening(app, ip, port) as bound:
+    async with listening(app, ips, port) as bound:
         yield bound
 
 
 @asynccontextmanager
-async def listening(app: web.Application, ip: str, port: int, *, handler_cancellation: bool = False) -> AsyncIterator[int]:
-    """Serve `app` on `ip`:`port` while inside; yields the port (a free one for 0). Raises PortTaken.
+async def listening(app: web.Application, ips: Sequence[str], port: int, *, handler_cancellation: bool = False) -> AsyncIterator[int]:
+    """Serve `app` on `port` of every one of `ips` while inside; yields the port (a free one for 0). Raises PortTaken.
 
     handler_cancellation: a client that leaves cancels its handler.
     """
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=handler_cancellation)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, ip, port)
-        try:
-            await site.start()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
-            raise
-        yield int(runner.addresses[0][1])
+        for ip in ips:
+            try:
+                await web.TCPSite(runner, ip, port).start()
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
+                raise
+            port = port or int(runner.addresses[0][1])
+        yield port
     finally:
         await runner.cleanup()

@@ -43,9 +43,24 @@ def env_file(settings_type: type[E]) -> Callable[[Path], E]:
     """A loader of `settings_type` from an env file, for `start`."""
 
     def load(path: Path) -> E:
-        return settings_type.from_env(envfile.parse(read_input(path), where=str(path)))
+        return settings_type.from_env(_with_files(envfile.parse(read_input(path), where=str(path))))
 
     return load
+
+
+def _with_files(values: dict[str, str]) -> dict[str, str]:
+    """`KEY_FILE` as `KEY` with what that file holds: a secret that stays where its host has it. PermissionMissing when all may read it."""
+    stems = {key.removesuffix("_FILE"): Path(path) for key, path in values.items() if key.endswith("_FILE")}
+    read = {stem: _secret_file(path) for stem, path in stems.items() if stem not in values}
+    return {**values, **read}
+
+
+def _secret_file(path: Path) -> str:
+    text = read_input(path).strip()
+    if path.stat().st_mode & 0o007:
+        what = f"{path} can be read by every user of this host (mode {path.stat().st_mode & 0o777:04o})"
+        raise PermissionMissing(what, where=str(path), next=f"Run there: chmod 600 {path}")
+    return text
 
 
 def read_input(path: Path) -> str:

@@ -19,7 +19,7 @@ from cortops.programs.devchain.generation import Damaged, Snapshot, compact, not
 from cortops.programs.devchain.pace import Pace
 from cortops.programs.devchain.sequencer import Sequencer
 from cortops.protocol.http import HttpClient
-from cortops.protocol.settings import DevchainSettings
+from cortops.protocol.settings import LOOPBACK, DevchainSettings
 from cortops.words.clock import Clock, SystemClock
 from cortops.words.errors import ArtifactDamaged
 
@@ -50,7 +50,7 @@ async def serve(settings: DevchainSettings, log: Log) -> None:
     notes: tuple[str, ...] = ()  # kept until the process ends: who looks later must still learn that the chain went back
     try:
         with store.owned(folder):
-            async with serve_health(settings.bind_ip, settings.health_port, lambda: read()):
+            async with serve_health(LOOPBACK, settings.health_port, lambda: read()):
                 while True:
                     async with restored(settings, folder, rpc, clock, log) as chain:
                         notes += (chain.note,) if chain.note else ()

@@ -43,14 +43,14 @@ def arguments(settings: DevchainSettings, state: Path | None) -> list[str]:
         *(settings.anvil_path, "--silent", "--no-mining", "--prune-history"),
         *("--hardfork", HARDFORK),
         *("--accounts", "0", "--gas-price", "0", "--block-base-fee-per-gas", "0"),
-        *("--chain-id", str(settings.chain_id), "--host", settings.bind_ip, "--port", str(settings.port)),
+        *("--chain-id", str(settings.chain_id), "--host", ",".join(settings.bind_ips), "--port", str(settings.port)),
     ]
     return [*line, "--load-state", str(state)] if state else line
 
 
 def local_url(settings: DevchainSettings) -> str:
     """Where this machine reaches the chain."""
-    return f"http://{'127.0.0.1' if settings.bind_ip == '0.0.0.0' else settings.bind_ip}:{settings.port}"
+    return f"http://{settings.bind_ips[0]}:{settings.port}"
 
 
 @asynccontextmanager
@@ -60,7 +60,7 @@ async def running(settings: DevchainSettings, state: Path | None, rpc: RpcClient
     Raises AnvilEnded when it does not come up, AnvilKilled when somebody ended it meanwhile, PortTaken, ArtifactUnavailable.
     """
     check_program(settings.anvil_path)
-    await _until_free(settings.bind_ip, settings.port, clock)
+    await _until_free(settings.bind_ips[0], settings.port, clock)
     # In a session of its own: a signal to our group must not end it before the last snapshot. The leash covers our own death.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cortops.programs.leash", *arguments(settings, state)),

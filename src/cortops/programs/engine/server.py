@@ -31,7 +31,7 @@ def params(settings: EngineSettings) -> Any:
     wanted = xllamacpp.CommonParams()
     wanted.model.path = settings.model_path
     wanted.model_alias = {settings.model_name}
-    wanted.hostnames = [settings.bind_ip]
+    wanted.hostnames = list(settings.bind_ips)
     wanted.port = settings.port
     wanted.n_parallel = settings.slots
     wanted.n_ctx = settings.slots * settings.context_tokens
@@ -81,8 +81,8 @@ def _load(settings: EngineSettings) -> Any:
             output.seek(0)
             why = gguf.failure_reason(output.read(64 * 1024).decode("utf-8", "replace"))
             if "bind" in why:
-                place = f"{settings.bind_ip}:{settings.port}"
-                raise PortTaken(f"port {settings.port} on {settings.bind_ip} cannot be had", where=place, why=why) from error
+                place = " or ".join(settings.bind_ips)
+                raise PortTaken(f"port {settings.port} on {place} cannot be had", where=f"{place}:{settings.port}", why=why) from error
             raise ArtifactDamaged(
                 f"the model file {settings.model_path} does not load: {why or error}", where=settings.model_path
             ) from error

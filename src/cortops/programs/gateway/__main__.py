@@ -87,7 +87,8 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
         if keys.trouble:
             log.warning("keys_unavailable", what=keys.trouble, next="create the key store with: cortops keys issue")
         port = await listen(server, config)
-        log.info("listening", process=config.name, ip=config.listen.ip, port=port, models=len(config.models), pools=len(config.pools))
+        told = {"ip": ",".join(config.listen.ips), "port": port}
+        log.info("listening", process=config.name, **told, models=len(config.models), pools=len(config.pools))
         async with asyncio.TaskGroup() as group:
             group.create_task(keys.run())
             group.create_task(ship.run())
@@ -108,12 +109,13 @@ async def run(config: GatewayConfig, log: Log, clock: Clock, *, started: asyncio
 
 async def listen(server: HttpServer, config: GatewayConfig) -> int:
     """Listen as configured; the port. Raises PortTaken."""
-    ip, port = config.listen.ip, config.listen.port
+    ips, port = config.listen.ips, config.listen.port
     try:
-        return await server.listen(ip, port)
+        return await server.listen(ips, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
+            place = " or ".join(ips)
+            raise PortTaken(f"port {port} on {place} is taken by another program", where=f"{place}:{port}") from error
         raise
 
 

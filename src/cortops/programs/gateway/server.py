@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
@@ -77,10 +77,10 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._date = (-1, "")
 
-    async def listen(self, ip: str, port: int) -> int:
-        """Start; the port. Raises OSError."""
+    async def listen(self, ips: Sequence[str], port: int) -> int:
+        """Start on every one of `ips`; the port. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), ip, port, backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: ClientConnection(self), ips, port, backlog=BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:

@@ -52,8 +52,8 @@ async def serve(settings: MinerSettings, log: Log, clock: Clock) -> None:
                 steps.tell(batch)
                 await runner.on_batch(batch)
 
-            async with serve_health(settings.bind_ip, settings.port, health) as port:
-                log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
+            async with serve_health(settings.bind_ips, settings.port, health) as port:
+                log.info("serving", health=f"{settings.bind_ips[-1]}:{port}", address=chain.address)
                 group.create_task(links.run())
                 group.create_task(_look(settings, chain, http, seen, clock))
                 group.create_task(_ping(settings, chain, seen, clock, log))

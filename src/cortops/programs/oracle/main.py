@@ -44,8 +44,8 @@ async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
                 steps.tell(batch)
                 await runner.on_batch(batch)
 
-            async with serve_health(settings.bind_ip, settings.port, health) as port:
-                log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
+            async with serve_health(settings.bind_ips, settings.port, health) as port:
+                log.info("serving", health=f"{settings.bind_ips[-1]}:{port}", address=chain.address)
                 group.create_task(role.look(chain, clock))
                 group.create_task(runner.tick())
                 await chain.follow(runner.started, tell)

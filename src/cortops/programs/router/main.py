@@ -39,10 +39,11 @@ async def serve(settings: RouterSettings, log: Log, clock: Clock) -> None:
                 settings=settings, desk=desk, reads=reads, clock=clock, new_reference=lambda: "req-" + secrets.token_hex(NONCE_BYTES)
             )
             async with (
-                listening(links.application(), settings.bind_ip, settings.ws_port) as ws_port,
-                listening(server.application(), settings.bind_ip, settings.port, handler_cancellation=True) as port,
+                listening(links.application(), settings.ws_bind_ips, settings.ws_port) as ws_port,
+                listening(server.application(), settings.bind_ips, settings.port, handler_cancellation=True) as port,
             ):
-                log.info("serving", rest=f"{settings.bind_ip}:{port}", websocket=f"{settings.bind_ip}:{ws_port}", address=chain.address)
+                rest, websocket = f"{settings.bind_ips[-1]}:{port}", f"{settings.ws_bind_ips[-1]}:{ws_port}"
+                log.info("serving", rest=rest, websocket=websocket, address=chain.address)
                 try:
                     await chain.follow(desk.begin, desk.tell)
                 finally:

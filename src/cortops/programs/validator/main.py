@@ -51,8 +51,8 @@ async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Calla
             def health() -> Health:
                 return _health(chain, role, model, runner)
 
-            async with serve_health(settings.bind_ip, settings.port, health) as port:
-                log.info("serving", health=f"{settings.bind_ip}:{port}", address=chain.address)
+            async with serve_health(settings.bind_ips, settings.port, health) as port:
+                log.info("serving", health=f"{settings.bind_ips[-1]}:{port}", address=chain.address)
                 group.create_task(model.run())
                 group.create_task(role.look(chain, clock))
                 group.create_task(runner.tick())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cortops.contracts import create2
 from cortops.contracts.abi import word
 from cortops.contracts.artifact import NAMES, load
@@ -9,6 +11,7 @@ from cortops.contracts.keccak import keccak_hex
 from cortops.contracts.network import Addresses
 from cortops.environment.declared import Environment
 from cortops.environment.model import DEPLOY
+from cortops.surfaces.reach import from_here, from_host, place
 from cortops.surfaces.site import Site
 
 _NOBODY = "0x" + "0" * 40
@@ -18,11 +21,21 @@ ARTIFACTS = {name.replace("_", "-"): name for name in NAMES}
 
 
 def rpc_url(env: Environment) -> str:
-    """The URL that everything asks the chain by."""
+    """The URL that we ask the chain by."""
+    return _url(env, lambda host: from_here(env, host))
+
+
+def rpc_url_on(env: Environment, host: str) -> str:
+    """The URL that programs on a host ask the chain by."""
+    return _url(env, lambda chain_host: from_host(env, chain_host, host))
+
+
+def _url(env: Environment, reach: Callable[[str], str]) -> str:
     if env.network.rpc.url is not None:
         return env.network.rpc.url
     assert env.network.rpc.node is not None
-    return f"http://127.0.0.1:{env.nodes[env.network.rpc.node].port}"
+    node = env.nodes[env.network.rpc.node]
+    return f"http://{place(reach(node.host), node.port)}"
 
 
 def salt(env: Environment) -> str:

@@ -23,12 +23,14 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
 def checks(env: Environment, site: Site) -> Iterator[Check]:
     for hostname, route in env.proxy.items():
         entity, asked = Entity("dns", hostname), f"dns:{hostname}"
-        assert env.hosts[route.on].local  # every host declared today is this machine
-        yield Check(entity=entity, name="resolves", asks=(asked,), judge=_resolves(asked, route.on), owner=env.owner_of(entity))
+        loopback = env.hosts[route.on].local
+        yield Check(entity=entity, name="resolves", asks=(asked,), judge=_resolves(asked, route.on, loopback), owner=env.owner_of(entity))
 
 
-def _resolves(asked: str, host: str) -> Judge:
-    """To this machine, and nowhere else. A resolver that fails says nothing of the name."""
+def _resolves(asked: str, host: str, loopback: bool) -> Judge:
+    """To loopback where the host is this machine; else anywhere else, since the address that clients use may be another one than ours.
+    A resolver that fails says nothing of the name.
+    """
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
         answer = answered_by(replies, asked, "the resolver")
@@ -41,8 +43,10 @@ def _resolves(asked: str, host: str) -> Judge:
         if not addresses:
             return bad("does not resolve")
         told = ", ".join(addresses[:ADDRESSES_TOLD_MAX]) + (", ..." if len(addresses) > ADDRESSES_TOLD_MAX else "")
-        if not all(_is_loopback(address) for address in addresses):
+        if loopback and not all(_is_loopback(address) for address in addresses):
             return bad(f"resolves to {told[:200]}, and {host} is this machine (127.0.0.1)")
+        if not loopback and any(_is_loopback(address) for address in addresses):
+            return bad(f"resolves to {told[:200]}, and {host} is another machine")
         return ok(f"{told}, loopback by RFC 6761" if by == BY_RULE else told)
 
     return judge

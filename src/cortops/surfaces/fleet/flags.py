@@ -112,6 +112,13 @@ class Named:
         return f"{way} {command}" if way else command
 
 
+def verb_name(way: str) -> str:
+    """How our verbs name what is reached by `ssh -p 2222 me@h1`: `me@h1:2222`; "" for this machine."""
+    port, _, place = way.removeprefix("ssh ").removeprefix("-p ").rpartition(" ")
+    user, at, host = place.rpartition("@")
+    return f"{user}{at}{f'[{host}]' if ':' in host else host}:{port}" if port else place
+
+
 def flags(hosts: Sequence[HostFound], names: Mapping[Identity, str], ways: Mapping[str, str], records: Records) -> tuple[Flag, ...]:
     """Every flag, those that stop a node from earning first. `ways`: host -> how it is reached; `records`: the known networks."""
     known = [(host, node) for host in hosts for node in host.nodes if identity(node) in names]
@@ -176,7 +183,7 @@ def _networks(nodes: Sequence[Named], records: Records) -> Iterator[Flag]:
     most = most_meant(meant(one.node.env, records) for one in read)
     others = [one for one in read if most and meant(one.node.env, records).name != most.name]
     for name, group in _grouped(others, lambda one: meant(one.node.env, records).name).items():
-        hosts = " ".join(sorted({(one.way or one.node.host).removeprefix("ssh ") for one in group}))
+        hosts = " ".join(sorted({verb_name(one.way) or one.node.host for one in group}))
         text = f"{_who(group)}: of the network {name}, and most are of {most.name if most else ''}; one file holds one network"
         yield _flag("other-network", group, text, f"cortops discover {hosts} --network {name} --write {name}.yaml")
 
@@ -330,7 +337,7 @@ def _of_host(host: HostFound, way: str) -> Iterator[Flag]:
     def there(command: str) -> str:
         return f"{way} {command}" if way else command
 
-    again = f"cortops discover {way.removeprefix('ssh ')} --sudo".replace("  ", " ")
+    again = f"cortops discover {verb_name(way)} --sudo".replace("  ", " ")
     unread = sum(UNREADABLE in node.notes for node in host.nodes)
     if unread:
         yield flag("unreadable", f"{host.host}: {unread} env files cannot be read as {host.user}, so what they say is not known", again)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.declared import Environment
 from cortops.environment.model import ChainNode, EngineNode, ValidatorNode
-from cortops.surfaces.site import HostSite, Site, cite
+from cortops.surfaces.site import HostSite, Site, cite, runtime_folder
 from cortops.words.entity import Entity
-from cortops.words.resource import Blob, Cortensord, Resource
+from cortops.words.resource import Blob, Cortensord, Resource, Tree
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
@@ -23,9 +23,42 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         yield host.folder(f"{host.root}/run", because, mode=0o700)  # the service manager's socket lies there
         yield host.folder(f"{host.root}/blobs", because)
         yield host.folder(f"{host.root}/data", because, keep=True)
+        yield from _runtime(host, because)
     blobs = {blob.key: blob for blob in _blobs(env, site)}
     yield from blobs.values()
     yield from (_installed(env, name, node) for name, node in env.installed.items() if node.release is None)
+
+
+def _runtime(host: HostSite, because: str) -> Iterator[Resource]:
+    """The archive of our programs and, unpacked, the folder that they run from."""
+    if (runtime := host.runtime) is None:
+        return
+    entity, path = Entity("host", host.name), runtime_folder(host.root, runtime.sha256)
+    folder = host.folder(path.rpartition("/")[0], because)
+    blob = Blob(
+        place=host.name,
+        entity=entity,
+        because=because,
+        needs=(host.folder_key(f"{host.root}/blobs"),),
+        path=host.blob("runtime", runtime.sha256),
+        release="runtime",
+        sha256=runtime.sha256,
+        size=runtime.size,
+    )
+    yield folder
+    yield blob
+    yield Tree(
+        place=host.name,
+        entity=entity,
+        because=because,
+        needs=(folder.key, blob.key),
+        path=path,
+        archive=blob.path,
+        sha256=runtime.sha256,
+        size=runtime.size,
+        python=runtime.python,
+        machine=runtime.machine,
+    )
 
 
 def _installed(env: Environment, name: str, node: CortensordNode) -> Cortensord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
-from cortops.surfaces.nodes.render import LOOPBACK
+from cortops.surfaces.reach import from_here
 from cortops.surfaces.readings import bad, json_of, ok, reply_of
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
@@ -20,8 +20,10 @@ def health(process: str) -> str:
 
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
-    for name, port in env.gateway.ports().items() if env.gateway else ():
-        yield Http(id=health(name), url=f"http://{LOOPBACK}:{port}/health", timeout_s=3)
+    if env.gateway is None:
+        return
+    for name, port in env.gateway.ports().items():
+        yield Http(id=health(name), url=f"http://{from_here(env, env.gateway.on)}:{port}/health", timeout_s=3)
 
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:

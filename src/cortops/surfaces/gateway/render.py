@@ -8,9 +8,10 @@ from cortops.environment.declared import Environment
 from cortops.environment.model import Gateway, Pool, RouterNode
 from cortops.protocol.gateway import GatewayConfig, Health, Limits, Listen, Member, Store
 from cortops.protocol.gateway import Pool as PoolConfig
-from cortops.surfaces.nodes.render import LOOPBACK, address_of, content_of, secret_mark
+from cortops.surfaces.nodes.render import content_of, secret_mark
+from cortops.surfaces.reach import from_host, listens_on, place
 from cortops.surfaces.services.render import own_program, service
-from cortops.surfaces.site import HostSite, Site, cite
+from cortops.surfaces.site import HostSite, Site, cite, data_folder
 from cortops.words.entity import Entity
 from cortops.words.resource import File, Resource
 
@@ -48,9 +49,14 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         )
 
 
-def store(gateway: Gateway, host: HostSite, number: int = 1) -> Store:
-    """Where process `number` keeps things. Keys and usage are the same for all; `keys`, `usage` and `task show` read there too."""
-    data = host.data(gateway.NAME)
+def store(host: HostSite, number: int = 1) -> Store:
+    """Where process `number` keeps things."""
+    return store_below(host.root, number)
+
+
+def store_below(root: str, number: int = 1) -> Store:
+    """The same below a host's root. Keys and usage are the same for all processes; `keys` and `task show` read there too."""
+    data = data_folder(root, Gateway.NAME)
     return Store(keys_db=f"{data}/keys.db", usage_db=f"{data}/usage.db", spool_folder=f"{data}/spool-{number}", slots_file=f"{data}/slots")
 
 
@@ -59,11 +65,11 @@ def config(env: Environment, gateway: Gateway, host: HostSite, number: int) -> G
     name, port = tuple(gateway.ports().items())[number - 1]
     return GatewayConfig(
         name=name,
-        listen=Listen(ip=LOOPBACK, port=port),
+        listen=Listen(ips=listens_on(env, gateway.NAME, gateway.on), port=port),
         models={alias: model.pool for alias, model in gateway.models.items()},
         pools={pool_name: _pool(env, gateway, number, pool_name, pool) for pool_name, pool in env.pools.items()},
         limits=Limits(request_timeout_s=gateway.request_timeout_s),
-        store=store(gateway, host, number),
+        store=store(host, number),
     )
 
 
@@ -89,7 +95,7 @@ def _member(env: Environment, gateway: Gateway, pool: str, name: str) -> Member:
     sessions = sorted({session for model in models for session in node.sessions.get(model, ())})
     return Member(
         name=name,
-        url=f"http://{address_of(env, name)}:{node.port}",
+        url=f"http://{place(from_host(env, node.host, gateway.on), node.port)}",
         sessions=tuple(sessions),
         api_key=secret_mark(node.api_key.secret),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cortops.environment.declared import Environment
 from cortops.environment.model import Monitor
 from cortops.surfaces.monitoring.render import WATCH
-from cortops.surfaces.nodes.render import LOOPBACK
+from cortops.surfaces.reach import from_here
 from cortops.surfaces.readings import healthy
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
@@ -19,7 +19,7 @@ HEALTH = "monitor:health"
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     if env.monitor is not None:
-        yield Http(id=HEALTH, url=f"http://{LOOPBACK}:{env.monitor.port}/health", timeout_s=3)
+        yield Http(id=HEALTH, url=f"http://{from_here(env, env.monitor.on)}:{env.monitor.port}/health", timeout_s=3)
 
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from cortops.contracts.abi import static_call
 from cortops.contracts.artifact import load
 from cortops.environment.declared import Environment
+from cortops.environment.foreign import ForeignNode
 from cortops.environment.graph import node_entity
 from cortops.environment.model import ChainNode, EngineNode, MinerNode, RouterNode, ValidatorNode, WalletNode
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
-from cortops.surfaces.nodes.render import address_of
+from cortops.surfaces.nodes import foreign_checks
+from cortops.surfaces.reach import from_here
 from cortops.surfaces.readings import answered_by_chain, bad, healthy, inconclusive, ok
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
@@ -23,9 +25,13 @@ _RUNBOOKS = {RouterNode: "router", MinerNode: "miner", ValidatorNode: "validatio
 
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
+    yield from foreign_checks.questions(env, site)
     for name, node in env.nodes.items():
+        if isinstance(node, ForeignNode):
+            continue
         port = node.health_port if isinstance(node, ChainNode) else node.port
-        yield Http(id=f"health:{name}", url=f"http://{address_of(env, name)}:{port}{_HEALTH_PATHS.get(node.role, '/health')}", timeout_s=3)
+        path = _HEALTH_PATHS.get(node.role, "/health")
+        yield Http(id=f"health:{name}", url=f"http://{from_here(env, node.host)}:{port}{path}", timeout_s=3)
         if isinstance(node, WalletNode):
             call = {
                 "to": contract_addresses(env, site).node_registry,
@@ -40,6 +46,9 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
         owner = env.owner_of(entity)
         runbook = _RUNBOOKS.get(type(node), "")
         yield running(entity, name, node.host, owner)
+        if isinstance(node, ForeignNode):
+            yield foreign_checks.check(env, name, owner)
+            continue
         yield Check(entity=entity, name="health", asks=(f"health:{name}",), judge=healthy(f"health:{name}"), owner=owner, runbook=runbook)
         if not isinstance(node, ChainNode | EngineNode):
             asked = f"registered:{name}"

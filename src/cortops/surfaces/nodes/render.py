@@ -1,4 +1,4 @@
-"""The nodes' programs: chain, engine, router, miner, oracle, validator; each an env file and a service."""
+"""The nodes' programs: chain, engine, router, miner, oracle, validator; each an env file and a service. Those of others: see foreign."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from cortops.protocol.settings import (
     RouterSettings,
     ValidatorSettings,
 )
-from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
+from cortops.surfaces.chain.addresses import contract_addresses, rpc_url_on
 from cortops.surfaces.chain.render import PLACE, discovery_needs
 from cortops.surfaces.fleet.render import release_blob
+from cortops.surfaces.nodes import foreign
+from cortops.surfaces.reach import from_host, listens_on, place
 from cortops.surfaces.services.render import own_program, service
 from cortops.surfaces.site import HostSite, Site, cite
 from cortops.words.resource import Blob, Content, Directory, File, Resource, SecretRef
 
 _SECRET_MARK = "\x00{}\x00"  # stands for a secret while the text is made; split into Content afterwards
-
-LOOPBACK = "127.0.0.1"
+_FILE_MARK = "\x01"  # before the path of a file on the host that holds the value
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
@@ -46,13 +47,20 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
                 yield from _oracle(env, site, host, name, node)
             case ValidatorNode():
                 yield from _validator(env, site, host, name, node)
+            case _:
+                yield from foreign.render(env, host, name, node)
 
 
 def _chain(env: Environment, host: HostSite, name: str, node: ChainNode) -> Iterator[Resource]:
     blob = release_blob(env, host, node.release)
     data = host.folder(host.data(name), cite(env, "nodes", name), keep=True)
     settings = DevchainSettings(
-        anvil_path=blob.path, data_path=data.path, chain_id=env.network.chain_id, port=node.port, health_port=node.health_port
+        anvil_path=blob.path,
+        data_path=data.path,
+        chain_id=env.network.chain_id,
+        bind_ips=listens_on(env, name, node.host),
+        port=node.port,
+        health_port=node.health_port,
     )
     yield data
     yield from _program(
@@ -65,6 +73,7 @@ def _engine(env: Environment, host: HostSite, name: str, node: EngineNode) -> It
     settings = EngineSettings(
         model_path=blob.path,
         model_name=node.model,
+        bind_ips=listens_on(env, name, node.host),
         port=node.port,
         threads=node.threads,
         slots=node.slots,
@@ -77,7 +86,9 @@ def _router(env: Environment, site: Site, host: HostSite, name: str, node: Route
     settings = RouterSettings(
         **_on_chain(env, site, name, node),
         api_key=_SECRET_MARK.format(node.api_key.secret),
+        bind_ips=listens_on(env, name, node.host),
         port=node.port,
+        ws_bind_ips=listens_on(env, name, node.host, links=True),
         ws_port=node.ws_port,
         sessions=tuple(sorted({session for sessions in node.sessions.values() for session in sessions})),
         request_timeout_s=node.request_timeout_s,
@@ -91,7 +102,7 @@ def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerN
         **_on_chain(env, site, name, node),
         engine_url=url,
         engine_model=model,
-        routers=tuple(f"{address_of(env, router)}:{_router_node(env, router).ws_port}" for router in node.routers),
+        routers=tuple(_link(env, router, node.host) for router in node.routers),
         port=node.port,
     )
     yield from _program(env, host, "miner", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
@@ -128,11 +139,11 @@ def _on_chain(env: Environment, site: Site, name: str, node: WalletNode) -> dict
     """The settings that every node with a wallet shares (ChainSettings)."""
     return {
         "name": name,
-        "rpc_url": rpc_url(env),
+        "rpc_url": rpc_url_on(env, node.host),
         "chain_id": env.network.chain_id,
         "runtime": contract_addresses(env, site).runtime,
         "address": site.public[node.wallet.secret],
-        "private_key": _SECRET_MARK.format(node.wallet.secret),
+        "private_key": _handed_over(site, node.wallet.secret),
     }
 
 
@@ -162,7 +173,7 @@ def _program(
         because=because,
         needs=(host.folder_key(f"{host.root}/etc"),),
         path=host.env_file(name),
-        content=content_of(env_text(values)),
+        content=content_of(env_text(_by_file(values))),
         mode=0o600,
     )
     yield file
@@ -174,8 +185,18 @@ def _program(
         because=because,
         inputs=(file, *inputs),
         ports=ports,
-        needs=(*(folder.key for folder in folders), *needs),
+        needs=(*(folder.key for folder in folders), *needs, *foreign.after(env, node)),
     )
+
+
+def _handed_over(site: Site, secret: str) -> str:
+    """A secret as a setting: a mark that its value replaces, or where on its host the value stays."""
+    return _FILE_MARK + site.on_host[secret] if secret in site.on_host else _SECRET_MARK.format(secret)
+
+
+def _by_file(values: dict[str, str]) -> dict[str, str]:
+    """`KEY` as `KEY_FILE` where its value stays in a file of the host, which the program reads itself (programs.common.process)."""
+    return {f"{key}_FILE" if value.startswith(_FILE_MARK) else key: value.removeprefix(_FILE_MARK) for key, value in values.items()}
 
 
 def content_of(text: str) -> Content:
@@ -196,16 +217,11 @@ def engine_of(env: Environment, node: MinerNode) -> tuple[str, str]:
         return node.engine.url, node.engine.model
     engine = env.nodes[node.engine.node]
     assert isinstance(engine, EngineNode)
-    return f"http://{address_of(env, node.engine.node)}:{engine.port}", engine.model
+    return f"http://{place(from_host(env, engine.host, node.host), engine.port)}", engine.model
 
 
-def address_of(env: Environment, node: str) -> str:
-    """Where other nodes reach a node: every host declared today is this machine."""
-    assert env.hosts[env.nodes[node].host].local
-    return LOOPBACK
-
-
-def _router_node(env: Environment, name: str) -> RouterNode:
+def _link(env: Environment, name: str, seen_from: str) -> str:
+    """Where a miner on the host `seen_from` dials a router."""
     node = env.nodes[name]
     assert isinstance(node, RouterNode)
-    return node
+    return place(from_host(env, node.host, seen_from), node.ws_port)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 
+from cortops.environment.crosscheck_secrets import AUTHORITY
 from cortops.environment.declared import Environment
 from cortops.environment.model import Route
-from cortops.surfaces.nodes.render import LOOPBACK
 from cortops.surfaces.proxy.render import SERVICE, ca_file
 from cortops.surfaces.proxy.ways import who
+from cortops.surfaces.reach import from_here
 from cortops.surfaces.readings import bad, json_of, number_of, ok, reply_of
 from cortops.surfaces.services.checks import running
 from cortops.surfaces.site import Site
@@ -29,16 +30,18 @@ Reading = Callable[[Answer], Verdict]
 
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     for hostname, route in env.proxy.items():
-        trusted = ca_file(site.hosts[route.on])
-        yield Tls(id=f"tls:{hostname}", host=LOOPBACK, port=route.port, server_name=hostname, ca_file=trusted, timeout_s=3)
+        reached, here = from_here(env, route.on), route.on == env.here
+        trusted, pem = (ca_file(site.hosts[route.on]), "") if here else ("", site.public[AUTHORITY])
+        yield Tls(id=f"tls:{hostname}", host=reached, port=route.port, server_name=hostname, ca_file=trusted, ca_pem=pem, timeout_s=3)
         yield Http(
             id=f"route:{hostname}",
             url=f"https://{hostname}:{route.port}{_PATHS[_kind(route)]}",
             method="POST" if route.to == "rpc" else "GET",
             headers=(("content-type", "application/json"),) if route.to == "rpc" else (),
             body=CHAIN_ID_CALL if route.to == "rpc" else b"",
-            connect_to=(LOOPBACK, route.port),
+            connect_to=(reached, route.port),
             ca_file=trusted,
+            ca_pem=pem,
             timeout_s=3,
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
 from cortops.environment.model import Route
-from cortops.surfaces.nodes.render import LOOPBACK
+from cortops.surfaces.reach import LOOPBACK
 
 ASKED = "Why is the sky blue?"
 

@@ -58,13 +58,13 @@ class Closed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerName:
-    """One hostname: where it listens (ip:port), its certificate's files (PEM with the whole chain; key), what it lets through and to whom.
+    """One hostname: its places (ip:port), its certificate's files (PEM with the whole chain; key), what it lets through and to whom.
 
     who: stands behind, for what people read. methods: the only ones that are let through; all where there is none.
     """
 
     hostname: str
-    listen: str
+    listen: tuple[str, ...]
     certificate: str
     certificate_key: str
     who: str
@@ -138,12 +138,12 @@ http {{
 def _server(server: ServerName) -> str:
     upstreams = "".join(_upstream(upstream) for upstream in server.upstreams)
     locations = "".join(_open(way) if isinstance(way, Open) else _closed(way.match, way.refusal) for way in server.locations)
+    listens = "".join(f"        listen {place} ssl;\n" for place in server.listen)
     refusals = "".join(_refused(refusal, server.methods) for refusal in _refusals(server))
     root = "" if any(way.match == "/" for way in server.locations) else "        location / {\n            return 404;\n        }\n"
     return f"""    # {server.hostname}, to {server.who}
 {upstreams}    server {{
-        listen {server.listen} ssl;
-        http2 on;
+{listens}        http2 on;
         server_name {server.hostname};
         ssl_certificate {server.certificate};
         ssl_certificate_key {server.certificate_key};

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cortops.environment.crosscheck_secrets import AUTHORITY, certificate_secret
 from cortops.environment.declared import Environment
 from cortops.environment.model import Route
-from cortops.surfaces.nodes.render import LOOPBACK
 from cortops.surfaces.proxy.nginx import NginxSite, ServerName, pid_file
 from cortops.surfaces.proxy.nginx import render as nginx_text
 from cortops.surfaces.proxy.ways import way
+from cortops.surfaces.reach import LOOPBACK, place
 from cortops.surfaces.services.render import foreign_program, service
 from cortops.surfaces.site import HostSite, Site, cite
 from cortops.words.entity import Entity
 from cortops.words.resource import File, Resource, SecretRef
 
 SERVICE = "proxy"
-AUTHORITY = "local-ca"
-
-
-def certificate_secret(hostname: str) -> str:
-    """The secret that holds a hostname's key; its public part is the certificate."""
-    return f"tls/{hostname}"
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
@@ -78,7 +73,7 @@ def _server(env: Environment, host: HostSite, hostname: str) -> ServerName:
     route, leads = env.proxy[hostname], way(env, hostname)
     return ServerName(
         hostname=hostname,
-        listen=f"{LOOPBACK}:{route.port}",
+        listen=tuple(place(ip, route.port) for ip in _listens_on(env, route)),
         certificate=_path(host, hostname, "pem"),
         certificate_key=_path(host, hostname, "key"),
         who=leads.who,
@@ -88,6 +83,12 @@ def _server(env: Environment, host: HostSite, hostname: str) -> ServerName:
         body_max_kib=int(route.body_max_mib * 1024),
         read_timeout_s=route.read_timeout_s,
     )
+
+
+def _listens_on(env: Environment, route: Route) -> tuple[str, ...]:
+    """Loopback, and the host's own address where it has one; not for the console, which has no login."""
+    address = env.hosts[route.on].address
+    return (LOOPBACK, address) if address is not None and route.to != "console" else (LOOPBACK,)
 
 
 def _path(host: HostSite, hostname: str, ending: str) -> str:

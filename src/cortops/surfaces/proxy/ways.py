@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import ChainNode, Gateway, Monitor, Route, RouterNode
-from cortops.surfaces.nodes.render import LOOPBACK, address_of
+from cortops.environment.model import Gateway, Monitor, Route, RouterNode
 from cortops.surfaces.proxy.nginx import Closed, Open, Refusal, Upstream
+from cortops.surfaces.reach import LOOPBACK, from_host, place
 
 # The gateway's public paths by route family (facts B); its health page is always open.
 GATEWAY_PATHS: Mapping[str, tuple[str, ...]] = {
@@ -43,13 +43,12 @@ def way(env: Environment, hostname: str) -> Way:
     route = env.proxy[hostname]
     base = f"to_{hostname}"
     if route.pool is not None:
-        return _pool(env, base, route.pool)
+        return _pool(env, base, route.pool, route.on)
     if route.to == "gateway" and env.gateway is not None:
-        return _gateway(env.gateway, base)
+        return _gateway(env.gateway, base, from_host(env, env.gateway.on, route.on))
     if route.to == "rpc":
         node = env.nodes[env.network.rpc.node or ""]
-        assert isinstance(node, ChainNode)
-        server = f"{address_of(env, env.network.rpc.node or '')}:{node.port}"
+        server = place(from_host(env, node.host, route.on), node.port)
         return _whole(base, server, who(route), match="= /", methods=("POST",))
     assert env.monitor is not None
     return _whole(base, f"{LOOPBACK}:{env.monitor.port}", who(route), match="/", methods=("GET", "HEAD"))
@@ -62,9 +61,9 @@ def who(route: Route) -> str:
     return {"gateway": "the gateway", "rpc": "the chain", "console": f"the console ({Monitor.NAME})"}[route.to]
 
 
-def _gateway(gateway: Gateway, base: str) -> Way:
+def _gateway(gateway: Gateway, base: str, ip: str) -> Way:
     """All its processes share the work."""
-    servers = tuple(f"{LOOPBACK}:{port}" for port in gateway.ports().values())
+    servers = tuple(place(ip, port) for port in gateway.ports().values())
     paths = (*GATEWAY_ALWAYS, *(path for family in gateway.families for path in GATEWAY_PATHS[family]))
     return Way(
         who="the gateway",
@@ -79,17 +78,17 @@ def _whole(base: str, server: str, who: str, *, match: str, methods: tuple[str, 
     return Way(who=who, upstreams=(upstream,), locations=(Open(match=match, upstream=base),), methods=methods)
 
 
-def _pool(env: Environment, base: str, pool: str) -> Way:
+def _pool(env: Environment, base: str, pool: str, on: str) -> Way:
     """Reads go to any router. A completion goes to one that serves its session: the path tells nginx which, the body cannot."""
     members = env.pools[pool].members
     serving = _serving(env, members)
-    everyone = Upstream(name=base, servers=_servers(env, members))
+    everyone = Upstream(name=base, servers=_servers(env, members, on))
     reads = (*(Open(match=path, upstream=base) for path in ROUTER_READS), Open(match=ROUTER_ABOUT[0], upstream=base, asks=ROUTER_ABOUT[1]))
     if all(routers == members for routers in serving.values()):
         ways = tuple(Open(match=match, upstream=base) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
         return Way(who=f"pool {pool}", upstreams=(everyone,), locations=(*reads, *ways))
     named = {routers: f"{base}_session_{sid}" for sid, routers in reversed(serving.items())}  # the first session of each set names it
-    groups = tuple(Upstream(name=name, servers=_servers(env, routers)) for routers, name in reversed(named.items()))
+    groups = tuple(Upstream(name=name, servers=_servers(env, routers, on)) for routers, name in reversed(named.items()))
     by_session = tuple(Open(match=f"= {COMPLETIONS}/{sid}", upstream=named[routers]) for sid, routers in serving.items())
     closed = tuple(Closed(match=match, refusal=_name_it(tuple(serving))) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
     return Way(who=f"pool {pool}", upstreams=(everyone, *groups), locations=(*reads, *by_session, *closed))
@@ -102,8 +101,9 @@ def _serving(env: Environment, members: tuple[str, ...]) -> dict[int, tuple[str,
     return {sid: tuple(name for name in members if sid in sessions[name]) for sid in every}
 
 
-def _servers(env: Environment, members: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{address_of(env, name)}:{_router(env, name).port}" for name in members)
+def _servers(env: Environment, members: tuple[str, ...], on: str) -> tuple[str, ...]:
+    routers = (_router(env, name) for name in members)
+    return tuple(place(from_host(env, router.host, on), router.port) for router in routers)
 
 
 def _router(env: Environment, name: str) -> RouterNode:

@@ -17,6 +17,10 @@ def foreign_program(host: HostSite, *argv: str) -> tuple[str, ...]:
     return (host.python, "-m", "cortops.programs.leash", *argv)
 
 
+def _folders(host: HostSite) -> tuple[str, ...]:
+    return tuple(host.folder_key(f"{host.root}/{name}") for name in ("log", "run"))
+
+
 def service(
     host: HostSite,
     entity: Entity,
@@ -34,7 +38,7 @@ def service(
         place=host.name,
         entity=entity,
         because=because,
-        needs=(*(item.key for item in inputs), host.folder_key(f"{host.root}/log"), host.folder_key(f"{host.root}/run"), *needs),
+        needs=(*(item.key for item in inputs), *host.program_needs, *_folders(host), *needs),
         name=name or entity.name,
         argv=argv,
         directory=host.root,

@@ -1,0 +1,79 @@
+"""Which of our programs connect to which others, read off the declaration: what a host must be reached for, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cortops.environment.declared import Declared, Environment
+from cortops.environment.foreign import ForeignNode
+from cortops.environment.model import Gateway, MinerNode, WalletNode
+from cortops.environment.reason import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """`who` on the host `at` connects to `to`, a node or the gateway, on the host `on`; declared at `path`.
+
+    link: to the port of a router that miners stream to.
+    """
+
+    who: str
+    at: str
+    to: str
+    on: str
+    path: Path
+    link: bool = False
+
+
+def dials(declared: Declared | Environment) -> Iterator[Dial]:
+    """Every connection between programs that can be read; those within one host included. The console is never left to another host."""
+    yield from _to_chain(declared)
+    for name, node in declared.nodes.items():
+        for other in node.depends_on:
+            yield from _to_node(declared, name, node.host, other, ("nodes", name, "depends_on"))
+        if isinstance(node, MinerNode):
+            path: Path = ("nodes", name)
+            if node.engine.node is not None:
+                yield from _to_node(declared, name, node.host, node.engine.node, path)
+            for router in node.routers:
+                yield from _to_node(declared, name, node.host, router, path, link=True)
+        if isinstance(node, ForeignNode):
+            for other in node.depends_on:
+                yield from _to_node(declared, name, node.host, other, ("nodes", name, "depends_on"))
+    gateway = declared.gateway
+    for model in gateway.models.values() if gateway else ():
+        pool = declared.pools.get(model.pool)
+        for member in pool.members if gateway and pool else ():
+            yield from _to_node(declared, Gateway.NAME, gateway.on if gateway else "", member, ("pools", model.pool, "members"))
+    yield from _through_proxy(declared)
+
+
+def needed_elsewhere(declared: Declared | Environment, *, links: bool = False) -> frozenset[str]:
+    """The programs that one on another host connects to; with `links`, the routers that a miner there streams to."""
+    return frozenset(dial.to for dial in dials(declared) if dial.at != dial.on and dial.link == links)
+
+
+def _to_chain(declared: Declared | Environment) -> Iterator[Dial]:
+    chain = declared.network.rpc.node if declared.network is not None else None
+    for name, node in declared.nodes.items() if chain is not None else ():
+        if isinstance(node, WalletNode):
+            yield from _to_node(declared, name, node.host, chain or "", ("nodes", name))
+
+
+def _through_proxy(declared: Declared | Environment) -> Iterator[Dial]:
+    for hostname, route in declared.proxy.items():
+        path: Path = ("proxy", hostname)
+        pool = declared.pools.get(route.pool or "")
+        for member in pool.members if pool else ():
+            yield from _to_node(declared, hostname, route.on, member, path)
+        if route.to == "gateway" and declared.gateway is not None:
+            yield Dial(who=hostname, at=route.on, to=Gateway.NAME, on=declared.gateway.on, path=path)
+        if route.to == "rpc" and declared.network is not None:
+            yield from _to_node(declared, hostname, route.on, declared.network.rpc.node or "", path)
+
+
+def _to_node(declared: Declared | Environment, who: str, at: str, to: str, path: Path, *, link: bool = False) -> Iterator[Dial]:
+    node = declared.nodes.get(to)
+    if node is not None:
+        yield Dial(who=who, at=at, to=to, on=node.host, path=path, link=link)
