@@ -209,6 +209,7 @@ TARBALL = tarball({"other": b"x"}, links={NAME: "other"})
         (b"no archive", artifact(b"no archive"), "no readable file"),
         (TARBALL[:40], artifact(TARBALL[:40]), "no readable file"),
     ],
+    ids=range(10),
 )
 def test_what_is_not_as_declared_never_reaches_the_cache(tmp_path: Path, served: bytes, wanted: Artifact, told: str) -> None:
     world = World(tmp_path, served)
