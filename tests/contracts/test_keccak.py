@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from cortops.contracts import records
 from cortops.contracts.keccak import checksummed, keccak_hex
 
 
@@ -18,3 +19,8 @@ def test_checksums_are_those_of_eip_55(address: str) -> None:
 def test_an_address_has_20_bytes() -> None:
     with pytest.raises(ValueError, match="20 bytes"):
         checksummed("0x01")
+
+
+@pytest.mark.parametrize("name", ["ORACLE_ROLE", "VALIDATOR_ROLE", "POOL_ROLE"])
+def test_a_role_is_the_hash_of_its_name(name: str) -> None:
+    assert getattr(records, name) == keccak_hex(name.encode())

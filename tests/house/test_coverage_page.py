@@ -116,6 +116,7 @@ def output(request: pytest.FixtureRequest) -> Callable[[str], str]:
 
 
 @pytest.mark.real
+@pytest.mark.usefixtures("local_environment")
 @pytest.mark.parametrize("row", WORKING, ids=lambda row: f"{row.section}: {row.what}")
 def test_the_command_prints_what_the_page_says(row: Row, output: Callable[[str], str]) -> None:
     printed = output(row.command)

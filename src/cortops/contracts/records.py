@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cortops.contracts.keccak import keccak_hex
-
-ORACLE_ROLE = keccak_hex(b"ORACLE_ROLE")  # of session_queue
-VALIDATOR_ROLE = keccak_hex(b"VALIDATOR_ROLE")  # of session_queue_validation
-POOL_ROLE = keccak_hex(b"POOL_ROLE")  # of node_pool
+ORACLE_ROLE = "0x68e79a7bf1e0bc45d0a330c573bc367f9cf464fd326078812f301165fbda4ef1"  # keccak256 of its name; of session_queue
+VALIDATOR_ROLE = "0x21702c8af46127c7fa207f89d0b0a8441bb32959a0ac7df790e9ab1a25c98926"  # keccak256 of its name; of session_queue_validation
+POOL_ROLE = "0xb8179c2726c8d8961ef054875ab3f4c1c3d34e1cb429c3d5e0bc97958e4cab9d"  # keccak256 of its name; of node_pool
 ADMIN_ROLE = "0x" + "00" * 32
 NOBODY = "0x" + "00" * 20
 

@@ -28,7 +28,7 @@ def refuse(what: str, instead: str) -> PydanticCustomError:
 class Section(BaseModel):
     """One block of the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=1024, regex_engine="rust-regex")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=1024, regex_engine="rust-regex", defer_build=True)
 
 
 class Owned(Section):
