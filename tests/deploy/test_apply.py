@@ -12,6 +12,7 @@ from tests.deploy.test_plan import ALL, TOKEN, desired
 from cortops.deploy.apply import StepTold, WaveBegun, WaveWell, apply
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step, Unseen
 from cortops.deploy.plan import plan
+from cortops.words.change import Plan
 from cortops.words.entity import Entity
 from cortops.words.errors import GateClosed, PortTaken, StepFailed
 
@@ -62,9 +63,9 @@ class Stage:
         }
         return asyncio.run(apply(found, items, drivers, self.gate, self.told.append, "a1"))
 
-    async def gate(self, entities: Sequence[Entity]) -> None:
-        self.heard.append("gate " + " ".join(str(entity) for entity in entities))
-        if self.gate_closes_for in {entity.name for entity in entities}:
+    async def gate(self, started: Sequence[Entity], last: bool) -> None:
+        self.heard.append(f"{'last gate' if last else 'gate'} {' '.join(map(str, started))}")
+        if self.gate_closes_for in {entity.name for entity in started}:
             raise GateClosed("r1 is not well")
 
 
@@ -79,9 +80,16 @@ def test_waves_come_one_after_the_other_with_a_gate_between() -> None:
         "create chain contract:token",
         "gate ",
         "create h1 service:r1",
-        "gate router/r1",
+        "last gate router/r1",
     ]
     assert [type(event) for event in stage.told if not isinstance(event, StepTold)] == [WaveBegun, WaveWell] * 3
+
+
+def test_without_a_change_the_last_gate_is_asked_all_the_same() -> None:
+    stage = Stage()
+    nothing = Plan(environment="lab", digest="", changes=(), unchanged=(), unknown=())
+    assert asyncio.run(apply(nothing, {}, {}, stage.gate, stage.told.append, "a1")) == 0
+    assert stage.heard == ["last gate "]
 
 
 def test_what_could_only_be_ensured_is_left_alone_when_it_is_there_already() -> None:

@@ -41,16 +41,19 @@ class WaveWell:
 
 
 Report = Callable[[WaveBegun | StepTold | WaveWell], None]
-Gate = Callable[[Sequence[Entity]], Awaitable[None]]
+Gate = Callable[[Sequence[Entity], bool], Awaitable[None]]  # (what the wave started, whether it is the last wave)
 
 
 async def apply(plan: Plan, items: Mapping[str, Desired], drivers: Mapping[str, Driver], gate: Gate, report: Report, apply_id: str) -> int:
     """Make the plan's changes and return how many were made.
 
     items: key -> what each change is about (deletes included). drivers: place -> driver. gate: returns when the entities given are well,
-    raises GateClosed when they are not in time. Raises StepFailed (PortTaken where that is the reason) after the first failed step.
+    raises GateClosed when they are not in time; asked once with nothing, as after a last wave, when there is no change. Raises StepFailed
+    (PortTaken where that is the reason) after the first failed step.
     """
     made = 0
+    if not plan.changes:
+        await gate((), True)
     for wave, group in groupby(plan.changes, key=lambda change: change.wave):
         changes = tuple(group)
         report(WaveBegun(wave=wave, changes=changes))
@@ -65,7 +68,7 @@ async def apply(plan: Plan, items: Mapping[str, Desired], drivers: Mapping[str, 
                 raise failure
         made += sum(count for count in counts if isinstance(count, int))
         started = _started(changes, items)
-        await gate(started)
+        await gate(started, wave == plan.changes[-1].wave)
         report(WaveWell(wave=wave, entities=started))
     return made
 

@@ -319,12 +319,12 @@ async def _make(deployment: Deployment, seen: Look, report: Report, apply_id: st
     checks = tuple(check for check in surfaces.checks(deployment.env, site) if check.entity not in others)
     questions = surfaces.questions(deployment.env, site)
 
-    async def gate(entities: Sequence[Entity]) -> None:
-        await wait_until_well(entities, checks, questions, deployment.ask, deployment.clock, deadline_s=GATE_TIMEOUT_S)
+    async def gate(started: Sequence[Entity], last: bool) -> None:
+        """After the last wave everything must be well, also what none of them touched."""
+        entities = dict.fromkeys(check.entity for check in checks) if last else started
+        await wait_until_well(tuple(entities), checks, questions, deployment.ask, deployment.clock, deadline_s=GATE_TIMEOUT_S)
 
-    made = await waves.apply(seen.plan, seen.items, deployment.drivers(seen.view.for_apply()), gate, report, apply_id)
-    await gate(tuple(dict.fromkeys(check.entity for check in checks)))
-    return made
+    return await waves.apply(seen.plan, seen.items, deployment.drivers(seen.view.for_apply()), gate, report, apply_id)
 
 
 async def _observe(drivers: Mapping[str, Driver], items: Sequence[Desired]) -> dict[str, Observed]:

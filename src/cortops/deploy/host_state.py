@@ -274,7 +274,7 @@ async def _make(
     return made
 
 
-async def _no_gate(entities: Sequence[Entity]) -> None:
+async def _no_gate(started: Sequence[Entity], last: bool) -> None:
     """Whether a node earns with its new program is asked by whoever changes it, and takes longer than a lock is held."""
 
 

@@ -260,7 +260,7 @@ async def demand_no_upgrade(target: Target, place: WatchPlace) -> None:
         raise Refused(what, where=place.host, next=f"See it there: tail -f {place.upgrade_log}")
 
 
-async def _no_gate(entities: Sequence[Entity]) -> None:
+async def _no_gate(started: Sequence[Entity], last: bool) -> None:
     """What it sees is asked by whoever installed it, once all is made."""
 
 

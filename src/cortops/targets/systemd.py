@@ -141,6 +141,17 @@ systemd_rotation() { # does nothing when it is there
   [ -L "$systemd_units/timers.target.wants/${systemd_prefix}rotate.timer" ] || {
     systemctl daemon-reload && systemctl enable --quiet --now "${systemd_prefix}rotate.timer"; }
 }
+systemd_not_started() { # SAID: of a unit that systemd refuses, what runs goes on running, and a reboot finds it too
+  systemd_loaded=$(systemctl show --property=LoadState --value "$systemd_unit")
+  if [ "$systemd_loaded" != loaded ]; then
+    if [ -e "$systemd_root/run/unit.old" ]; then mv -f "$systemd_root/run/unit.old" "$systemd_place"
+    else rm -f "$systemd_place" "$systemd_wants/$systemd_unit"; fi
+    systemctl daemon-reload
+    set -- "systemd refuses the unit: $systemd_loaded"
+  fi
+  rm -f "$systemd_root/run/unit.old"
+  systemd_words "$1"
+}
 manager_set() { # NAME UNIT FORCE STOP_S
   systemd_unit=$systemd_prefix$1.service systemd_place=$systemd_units/$systemd_prefix$1.service systemd_verb=start systemd_stamp=
   systemd_begun=$(date +%s)
@@ -151,17 +162,12 @@ manager_set() { # NAME UNIT FORCE STOP_S
   [ ! -e "$systemd_place" ] || cp -p "$systemd_place" "$systemd_root/run/unit.old" || return 1
   systemd_put "$2" "$systemd_place" || return 1
   rm -f "$2"
+  # The link is what `systemctl enable` would make, without its own daemon-reload.
+  systemd_wants=$systemd_units/multi-user.target.wants
+  mkdir -p "$systemd_wants" && ln -sfn "$systemd_place" "$systemd_wants/$systemd_unit" || return 1
   said=$(systemctl daemon-reload 2>&1) || { echo "$said"; return 1; }
-  systemd_loaded=$(systemctl show --property=LoadState --value "$systemd_unit")
-  if [ "$systemd_loaded" != loaded ]; then # what runs goes on running, and a reboot finds it too
-    if [ -e "$systemd_root/run/unit.old" ]; then mv -f "$systemd_root/run/unit.old" "$systemd_place"; else rm -f "$systemd_place"; fi
-    systemctl daemon-reload
-    systemd_words "systemd refuses the unit: $systemd_loaded"
-    return 1
-  fi
+  said=$(systemctl "$systemd_verb" "$systemd_unit" 2>&1) || { systemd_not_started "$said"; return 1; }
   rm -f "$systemd_root/run/unit.old"
-  said=$(systemctl enable --quiet "$systemd_unit" 2>&1) || { echo "$said"; return 1; }
-  said=$(systemctl "$systemd_verb" "$systemd_unit" 2>&1) || { systemd_words "$said"; return 1; }
   systemd_pid=$(systemctl show --property=MainPID --value "$systemd_unit")
   [ "${systemd_pid:-0}" != 0 ] || { systemd_words "it ended at once"; return 1; }
   echo "$systemd_new" >"$systemd_root/run/defined/$1.new" &&

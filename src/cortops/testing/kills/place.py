@@ -166,8 +166,8 @@ class Place:
             await container.start()
             return
         start = 'cd "$1" && shift && log=$1 && shift && { setsid nohup "$@" >>"$log" 2>&1 </dev/null & }'
-        argv = ["/bin/dash", "-c", start, "sh", str(self.folder), str(self.log), program, *self._words]
-        await (await asyncio.create_subprocess_exec(*argv)).wait()
+        words = (str(self.folder), str(self.log), program, *self._words)
+        await (await asyncio.create_subprocess_exec("/bin/dash", "-c", start, "sh", *words)).wait()
 
     async def save(self, name: str) -> None:
         """Keep all files under a name, and which program runs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,7 @@ class Tracer:
         self._ask, self._go = (os.open(path, os.O_RDWR | os.O_NONBLOCK) for path in self._paths)
         self._rest = b""
         self.trace = Trace()
-        self.before_each = lambda: None
+        self.before_each: Callable[[], None] = lambda: None
         asyncio.get_running_loop().add_reader(self._ask, self._asked)
 
     @property
