@@ -37,6 +37,7 @@ def pytest_sessionstart() -> None:
 SHARED = {"saturday": "hosts", "faulty": "hosts", "test_hosts": "hosts", "local_environment": "environment"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In a parallel run tests of one file stay together too. Those that share something come first, since they take the longest."""
     for item in items:

