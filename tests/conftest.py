@@ -39,14 +39,15 @@ SHARED = {"saturday": "hosts", "faulty": "hosts", "test_hosts": "hosts", "local_
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In a parallel run tests of one file stay together too. Those that share something come first, since they take the longest."""
+    """In a parallel run the tests of one file stay together too, in their order. Files that share something come first, as the longest."""
+    shared: dict[Path, str] = {}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) not in SHARED.values())
-
-
-def _group(item: pytest.Item) -> str:
-    return next((SHARED[name] for name in getattr(item, "fixturenames", ()) if name in SHARED), item.path.as_posix())
+        for name in getattr(item, "fixturenames", ()):
+            if name in SHARED:
+                shared.setdefault(item.path, SHARED[name])
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.as_posix())))
+    items.sort(key=lambda item: item.path not in shared)
 
 
 def _left(run: str, scratch: Path) -> dict[int, str]:

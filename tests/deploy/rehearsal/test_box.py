@@ -52,7 +52,7 @@ def test_inside_one_is_root_and_alone(tmp_path: Path) -> None:
             assert left_running()
 
     asyncio.run(inside())
-    assert not left_running() and list(tmp_path.iterdir()) == []
+    wait_until(lambda: not left_running() and not list(tmp_path.iterdir()), 20)
     assert not Path("/var/lib/cortops/file").exists()
 
 

@@ -32,7 +32,8 @@ PATIENCE_S = 20.0
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello you"}], "max_tokens": 20}
 
 
-PORTS = itertools.count(12_000 + os.getpid() % 8_000)  # below what the kernel gives to outgoing connections
+# Below what the kernel gives to outgoing connections; processes that begin one after the other search far apart.
+PORTS = itertools.count(12_000 + os.getpid() * 1_009 % 8_000)
 
 
 def free_port() -> int:
