@@ -33,8 +33,10 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Fixtures that are made once for a run -> the tests that share them. In a parallel run one process takes all of these.
+# Fixtures and folders -> who shares what they bring up. In a parallel run one process takes all of these: two environments, or two sets of
+# hosts, would be more than two cores can bear.
 SHARED = {"saturday": "hosts", "faulty": "hosts", "test_hosts": "hosts", "local_environment": "environment"}
+FOLDERS = {"hosts": "hosts", "e2e": "environment"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
@@ -42,12 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In a parallel run the tests of one file stay together too, in their order. Files that share something come first, as the longest."""
     shared: dict[Path, str] = {}
     for item in items:
-        for name in getattr(item, "fixturenames", ()):
-            if name in SHARED:
-                shared.setdefault(item.path, SHARED[name])
+        if (name := FOLDERS.get(item.path.parent.name)) is not None:
+            shared[item.path] = name
+        for name in SHARED.keys() & getattr(item, "fixturenames", ()):
+            shared.setdefault(item.path, SHARED[name])
     for item in items:
         item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.as_posix())))
-    items.sort(key=lambda item: item.path not in shared)
+    items.sort(key=lambda item: (item.path not in shared, shared.get(item.path) == "environment"))
 
 
 def _left(run: str, scratch: Path) -> dict[int, str]:
