@@ -9,9 +9,9 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 	command -v $$name >/dev/null 2>&1 && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-# In several processes: pure tests on all cores, those that need services in two. tests/conftest.py says which tests stay together.
+# In several processes: pure tests on all cores, those that need services in two. tests/conftest.py says which stay together.
 PROCESSES = 2
-TESTS = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=20
+TESTS = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=20
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The environment of `make up ENV=name`; a variable ENV of the shell means something else and is not read.
 FILE := examples/$(if $(filter command line,$(origin ENV)),$(ENV),local).yaml

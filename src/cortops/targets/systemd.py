@@ -121,9 +121,13 @@ manager_state() { # NAME
   esac
 }
 systemd_words() { # SAID: why the unit did not start, from its journal since systemd_begun, else what systemctl said
-  journalctl --sync 2>/dev/null
-  systemd_why=$(journalctl --unit="$systemd_unit" --since="@$systemd_begun" --no-pager --quiet --output=cat --lines=30 2>/dev/null |
-    grep -E 'Failed (at step|to )' | grep -v 'Failed to start' | tail -n 1)
+  for systemd_try in 1 2 3 4 5; do # its journal may come a moment later
+    journalctl --sync 2>/dev/null
+    systemd_why=$(journalctl --unit="$systemd_unit" --since="@$systemd_begun" --no-pager --quiet --output=cat --lines=30 2>/dev/null |
+      grep -E 'Failed (at step|to )' | grep -v 'Failed to start' | tail -n 1)
+    [ -z "$systemd_why" ] || break
+    sleep 0.2
+  done
   [ -n "$systemd_why" ] || systemd_why=$1
   printf '%s\n' "$systemd_why"
 }
