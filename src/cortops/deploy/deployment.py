@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from cortops.targets.supervision import Supervisor
 from cortops.words.change import Action, Plan, UnknownPlace
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
-from cortops.words.errors import GateClosed, PlanChanged, PortTaken, Refused, StepFailed
+from cortops.words.errors import GateClosed, PlanChanged, PortTaken, Refused, StepFailed, StoreUnavailable
 from cortops.words.resource import Blob, Content, Contract, ContractState, Cortensord, Funded, Resource, SecretRef, Service
 
 GATE_TIMEOUT_S = 60.0
@@ -303,7 +304,8 @@ async def _make_or_say(deployment: Deployment, seen: Look, report: Report, apply
     try:
         return await _make(deployment, seen, counted, apply_id)
     except Exception as error:
-        await deployment.journal.finish(apply_id, "failed")
+        with suppress(StoreUnavailable):  # a host that is gone: what went wrong is said, and the next run finds it cut off
+            await deployment.journal.finish(apply_id, "failed")
         if isinstance(error, StepFailed | GateClosed):
             made = f"{len(done)} of {len(seen.plan.changes)} changes are made, and stay"
             error.why = "; ".join(part for part in (error.why, made) if part)

@@ -10,6 +10,7 @@ import asyncio
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -240,7 +241,8 @@ async def apply(
             drivers = {host: site.driver(host) for host in site.targets}
             made = await waves.apply(seen.plan, seen.items, drivers, _no_gate, report, apply_id)
         except Exception:
-            await journal.finish(apply_id, "failed")
+            with suppress(StoreUnavailable):  # a host that is gone: what went wrong is said
+                await journal.finish(apply_id, "failed")
             raise
         if not remove:
             await manifests.write(_manifest(site, seen, apply_id, owner))
