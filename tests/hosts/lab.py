@@ -131,9 +131,9 @@ def lab_of(programs: Path, home: Path) -> Iterator[Lab]:
     with hosts(names=("f1", "f2")) as fleet, cortensor_network(fleet.gateway) as network, wire(fleet.gateway, network.url) as line:
         net = Net(rpc_url=line.url, chain_id=str(network.chain_id), runtime=network.runtime)
         network.fund(*(node.address for node in nodes))
+        network.register(*(node.address for node in nodes))
         with ThreadPoolExecutor(len(fleet)) as threads:
             done = [threads.submit(install, host, _on(host, nodes), program.read_bytes(), net) for host in fleet]
-            network.register(*(node.address for node in nodes))
         for each in done:
             each.result()
         me = operator(fleet, home)

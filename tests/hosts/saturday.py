@@ -74,10 +74,10 @@ def saturday(programs: Path) -> Iterator[Saturday]:
         net = Net(rpc_url=network.url, chain_id=str(network.chain_id), runtime=network.runtime)
         nodes = twelve()
         network.fund(*(node.address for node in nodes))
+        network.register(*(node.address for node in nodes))
         made = Saturday(fleet=fleet, network=network, nodes=nodes, net=net, programs=programs, program=program)
         with ThreadPoolExecutor(len(fleet)) as threads:
             done = [threads.submit(install, host, made.on(host.name), program.read_bytes(), net) for host in fleet]
-            network.register(*(node.address for node in nodes))
         for each in done:
             each.result()
         yield made

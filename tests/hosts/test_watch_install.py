@@ -101,10 +101,10 @@ def watched(nothing_left_behind: None, programs: Path, tmp_path_factory: pytest.
     with hosts(names=("w1", "w2")) as fleet, cortensor_network(fleet.gateway) as network:
         net = Net(rpc_url=network.url, chain_id=str(network.chain_id), runtime=network.runtime)
         network.fund(*addresses)
+        network.register(*addresses)
         with ThreadPoolExecutor(len(fleet)) as threads:
             on = {host.name: [node for node in NODES if node.host == host.name] for host in fleet}
             done = [threads.submit(install, host, on[host.name], cortensord.read_bytes(), net) for host in fleet]
-            network.register(*addresses)
         for each in done:
             each.result()
         with rounds(network, addresses):

@@ -137,9 +137,8 @@ class CortensorNetwork:
     # --- user tasks ---
 
     def register(self, *nodes: str) -> None:
-        """Each registers itself, so that it may be given user tasks."""
-        for node in nodes:
-            self._transact(node, self.network.register(node[:10]))
+        """Each registers itself, so that it may be given user tasks. Before it runs: its pings take nonces too."""
+        self._ask(_all_at_once(self.chain, [(node, self.network.register(node[:10])) for node in nodes]))
 
     def user_task(self, miners: Sequence[str]) -> tuple[int, int]:
         """A task in a session of its own, assigned to these registered nodes; session and task id."""
@@ -258,8 +257,13 @@ async def _create(chain: Chain, sender: str, code: str) -> str:
     return checksummed((await _transact(chain, sender, code))["contractAddress"])
 
 
+async def _all_at_once(chain: Chain, calls: Sequence[tuple[str, Call]]) -> None:
+    """Each from an account of its own, so that one block can hold them."""
+    await asyncio.gather(*(_transact(chain, sender, call.data, call.to) for sender, call in calls))
+
+
 async def _transact(chain: Chain, sender: str, data: str, to: str | None = None) -> dict[str, Any]:
-    """Send from an unlocked account and wait for the receipt; CallReverted when it failed."""
+    """Send from an unlocked account and wait for the receipt; CallReverted when it failed. One at a time for one account."""
     what = {"from": sender, "data": data, **({"to": to} if to else {})}
     tx = await chain.rpc.call("eth_sendTransaction", what)
     for _ in range(int(ASK_TIMEOUT_S / LOOK_EVERY_S)):
