@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cortops.environment.crosscheck import CHECKS, FINDINGS_MAX, crosscheck
 from cortops.environment.declared import Declared
-from cortops.environment.model import Host, Network, OracleNode, Route
+from cortops.environment.model import Host, Network, OracleNode
+from cortops.environment.traffic import Route
 
 
 def oracle(**changes: object) -> OracleNode:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.explain import known_keys
-from cortops.environment.model import NODE_ROLES, Contracts, Gateway, Host, Network, Pool, Route, Session
+from cortops.environment.model import NODE_ROLES, Contracts, Host, Network, Session
 from cortops.environment.networks import known_networks
 from cortops.environment.reference import page
 from cortops.environment.release import Artifact
+from cortops.environment.traffic import Gateway, Pool, Route
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "environment-file.md"
 

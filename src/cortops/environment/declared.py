@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from cortops.environment.cortensord import CortensordNode
-from cortops.environment.model import DEPLOY, ChainNode, Gateway, Host, Monitor, Network, Node, Pool, Route, RouterNode, WalletNode
+from cortops.environment.model import DEPLOY, ChainNode, Host, Monitor, Network, Node, RouterNode, WalletNode
 from cortops.environment.reason import Path, Position
 from cortops.environment.release import Minimum, ProgramRelease, Release
 from cortops.environment.rules import Rules
+from cortops.environment.traffic import Gateway, Pool, Route
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
 

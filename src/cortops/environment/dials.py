@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from cortops.environment.declared import Declared, Environment
 from cortops.environment.foreign import ForeignNode
-from cortops.environment.model import Gateway, MinerNode, WalletNode
+from cortops.environment.model import MinerNode, WalletNode
 from cortops.environment.reason import Path
+from cortops.environment.traffic import Gateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,17 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
 from cortops.environment.foreign import FOREIGN_ROLES
-from cortops.environment.model import (
-    ChainNode,
-    Engine,
-    EngineNode,
-    MinerNode,
-    Monitor,
-    Node,
-    OracleNode,
-    RouterNode,
-    ValidatorNode,
-)
+from cortops.environment.model import ChainNode, Engine, EngineNode, MinerNode, Monitor, Node, OracleNode, RouterNode, ValidatorNode
 from cortops.environment.reason import Path, Position
 from cortops.words.entity import Entity
 

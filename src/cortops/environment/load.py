@@ -18,7 +18,7 @@ from cortops.environment.declared import Declared, Environment, Places
 from cortops.environment.document import Value
 from cortops.environment.explain import explain
 from cortops.environment.foreign import FOREIGN_ROLES
-from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Node, Pool, Route, Session
+from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network, Node, Session
 from cortops.environment.reason import (
     REASONS_PER_PLACE_MAX,
     Finding,
@@ -33,6 +33,7 @@ from cortops.environment.reason import (
 )
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release, is_program
 from cortops.environment.rules import Rules
+from cortops.environment.traffic import Gateway, Pool, Route
 from cortops.words.errors import BadInput
 
 SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor", "rules")

@@ -12,25 +12,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cortops.environment.cortensord import CortensordNode
-from cortops.environment.model import (
-    NODE_ROLES,
-    Contracts,
-    Engine,
-    Gateway,
-    GatewayModel,
-    Host,
-    Monitor,
-    Network,
-    Pool,
-    PoolHealth,
-    Route,
-    Rpc,
-    Session,
-)
+from cortops.environment.model import NODE_ROLES, Contracts, Engine, Host, Monitor, Network, Rpc, Session
 from cortops.environment.networks import NetworkRecord, known_networks
 from cortops.environment.release import Artifact, Minimum, ProgramRelease, Release
 from cortops.environment.rules import ApplyRules, Rules, SecretRules, SecretSource
 from cortops.environment.section import Secret
+from cortops.environment.traffic import Gateway, GatewayModel, Pool, PoolHealth, Route
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("hosts.NAME", (Host,)),

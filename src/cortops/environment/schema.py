@@ -8,11 +8,12 @@ from pydantic.json_schema import models_json_schema
 
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.load import REQUIRED
-from cortops.environment.model import FORMAT, NODE_ROLES, Gateway, Host, Monitor, Network, Pool, Route
+from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network
 from cortops.environment.networks import known_networks
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release
 from cortops.environment.rules import Rules
 from cortops.environment.section import Secret
+from cortops.environment.traffic import Gateway, Pool, Route
 
 NAME = r"[a-z0-9][a-z0-9-]{0,30}"
 RANGED_NAME = r"^(?=[a-z0-9\[])[a-z0-9-]*(\[[0-9]{1,6}-[0-9]{1,6}\][a-z0-9-]*)?$"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import Gateway, Pool, RouterNode
+from cortops.environment.model import RouterNode
+from cortops.environment.traffic import Gateway, Pool
 from cortops.protocol.gateway import GatewayConfig, Health, Limits, Listen, Member, Store
 from cortops.protocol.gateway import Pool as PoolConfig
 from cortops.surfaces.nodes.render import content_of, secret_mark

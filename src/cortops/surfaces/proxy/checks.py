@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from cortops.environment.crosscheck_secrets import AUTHORITY
 from cortops.environment.declared import Environment
-from cortops.environment.model import Route
+from cortops.environment.traffic import Route
 from cortops.surfaces.proxy.render import SERVICE, ca_file
 from cortops.surfaces.proxy.ways import who
 from cortops.surfaces.reach import from_here

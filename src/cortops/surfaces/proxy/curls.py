@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import Route
+from cortops.environment.traffic import Route
 from cortops.surfaces.reach import LOOPBACK
 
 ASKED = "Why is the sky blue?"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cortops.environment.crosscheck_secrets import AUTHORITY, certificate_secret
 from cortops.environment.declared import Environment
-from cortops.environment.model import Route
+from cortops.environment.traffic import Route
 from cortops.surfaces.proxy.nginx import NginxSite, ServerName, pid_file
 from cortops.surfaces.proxy.nginx import render as nginx_text
 from cortops.surfaces.proxy.ways import way

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
-from cortops.environment.model import Gateway, Monitor, Route, RouterNode
+from cortops.environment.model import Monitor, RouterNode
+from cortops.environment.traffic import Gateway, Route
 from cortops.surfaces.proxy.nginx import Closed, Open, Refusal, Upstream
 from cortops.surfaces.reach import LOOPBACK, from_host, place
 
