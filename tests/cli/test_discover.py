@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.surfaces.fleet.found import ENV, address, host, node
+from tests.surfaces.fleet.nodes_found import ENV, address, host, node
 
 from cortops.cli import discover as verb
 from cortops.cli import main
@@ -18,10 +18,10 @@ from cortops.environment.load import load, load_file
 from cortops.environment.model import Host
 from cortops.environment.networks import known_networks
 from cortops.environment.reason import Invalid
-from cortops.surfaces.fleet.discover import HostFound, question_id
-from cortops.surfaces.fleet.flags import flags
-from cortops.surfaces.fleet.naming import name_nodes
-from cortops.surfaces.fleet.networks import meant, most_meant
+from cortops.surfaces.fleet.found.discover import HostFound, question_id
+from cortops.surfaces.fleet.found.flags import flags
+from cortops.surfaces.fleet.found.naming import name_nodes
+from cortops.surfaces.fleet.found.networks import meant, most_meant
 from cortops.words.errors import BadInput
 from cortops.words.question import Answer, NoAnswer, Silence
 

@@ -14,8 +14,8 @@ from tests.surfaces.fleet.stage import NOW, fleet, installed, network_replies
 from cortops.cli import main
 from cortops.cli.common import Common
 from cortops.cli.doctor import as_json, as_text, machine_here, split, status_of, subject_of
-from cortops.surfaces.fleet import examined
-from cortops.surfaces.fleet.ailments import Finding, Seen, findings
+from cortops.surfaces.fleet.doctor import examined
+from cortops.surfaces.fleet.doctor.ailments import Finding, Seen, findings
 from cortops.words.errors import BadInput, UnknownName
 from cortops.words.question import Question, Shell
 

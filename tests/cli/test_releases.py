@@ -18,8 +18,8 @@ from cortops.cli.releases import as_json, as_text
 from cortops.environment.load import load_file
 from cortops.environment.model import Host
 from cortops.environment.reason import Invalid
-from cortops.surfaces.fleet.binaries import Floor, Known, NodeBinary, Page, Remark, Standing
-from cortops.surfaces.fleet.discover import question_id
+from cortops.surfaces.fleet.builds.binaries import Floor, Known, NodeBinary, Page, Remark, Standing
+from cortops.surfaces.fleet.found.discover import question_id
 from cortops.testing.cortensord import GOOD, OLD, compiled, lfs_pointer, sha256, why_not
 from cortops.words.question import Answer, NoAnswer, Silence
 

@@ -17,8 +17,8 @@ from cortops.environment.declared import Environment
 from cortops.environment.load import load
 from cortops.environment.reason import Invalid
 from cortops.surfaces.fleet.adopted import blob_path, declared_on
-from cortops.surfaces.fleet.discover import HostFound, read
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.found.discover import HostFound, read
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.words.errors import UnknownName
 from cortops.words.resource import NodeProgram, Resource
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.surfaces.fleet.fake_root import FakeRoot
-from tests.surfaces.fleet.test_discover import docker_node, nohup_node, salt_node, systemd_node
+from tests.surfaces.fleet.found.test_discover import docker_node, nohup_node, salt_node, systemd_node
 
 from cortops.deploy.fleet_driver import attributes_of, seen_as
 from cortops.deploy.observed import Desired
@@ -14,9 +14,9 @@ from cortops.deploy.plan import plan
 from cortops.environment.declared import Environment
 from cortops.environment.load import load
 from cortops.environment.write import NetworkText, fresh
-from cortops.surfaces.fleet.discover import HostFound, read
-from cortops.surfaces.fleet.entries import node_entries
-from cortops.surfaces.fleet.naming import identity
+from cortops.surfaces.fleet.found.discover import HostFound, read
+from cortops.surfaces.fleet.found.entries import node_entries
+from cortops.surfaces.fleet.found.naming import identity
 from cortops.surfaces.fleet.render import render
 from cortops.surfaces.site import Site
 from cortops.words.change import Plan

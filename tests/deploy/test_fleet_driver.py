@@ -19,8 +19,8 @@ from cortops.deploy.observed import Absent, Desired, Driver, Observed, Present, 
 from cortops.deploy.plan import plan
 from cortops.environment.declared import Environment
 from cortops.environment.load import load
-from cortops.surfaces.fleet.discover import HostFound, read
-from cortops.surfaces.fleet.installed import Installed, Shape
+from cortops.surfaces.fleet.found.discover import HostFound, read
+from cortops.surfaces.fleet.found.installed import Installed, Shape
 from cortops.testing.installed import installed
 from cortops.words.change import Action, Plan
 from cortops.words.entity import Entity

@@ -11,9 +11,9 @@ from cortops.deploy.host_page import Role, as_json, row
 from cortops.deploy.journal import ApplyRecord
 from cortops.deploy.lock import Holder
 from cortops.deploy.ours import OnHost, Ours
-from cortops.surfaces.fleet.ailments import HostSeen
-from cortops.surfaces.fleet.discover import HostFound, read
-from cortops.surfaces.fleet.examine import Offset
+from cortops.surfaces.fleet.doctor.ailments import HostSeen
+from cortops.surfaces.fleet.doctor.examine import Offset
+from cortops.surfaces.fleet.found.discover import HostFound, read
 
 NOW = 1_795_803_700.0
 SAID = ("@host\th1", "uid\t0", "user\troot", "system\tDebian 12", "machine\tx86_64", "systemd\t1", "python\t3.11.2", "disk_free_mib\t40000")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cortops.deploy.installer import FILE, build_at, history, is_clone
-from cortops.surfaces.fleet.binaries import Known
+from cortops.surfaces.fleet.builds.binaries import Known
 from cortops.testing.cortensord import GOOD, OLD, compiled, lfs_pointer, sha256, why_not
 from cortops.words.errors import BadInput
 

@@ -12,8 +12,8 @@ from tests.deploy.test_program_plan import NODE
 
 from cortops.deploy.host_state import Starting
 from cortops.deploy.one_key import one_key, refusals
-from cortops.surfaces.fleet.discover import HostFound, question_id, read
-from cortops.surfaces.fleet.installed import Installed, Shape
+from cortops.surfaces.fleet.found.discover import HostFound, question_id, read
+from cortops.surfaces.fleet.found.installed import Installed, Shape
 from cortops.words.errors import Refused
 from cortops.words.question import Answer, NoAnswer, Question, Reply, Silence
 

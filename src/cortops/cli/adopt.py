@@ -28,7 +28,7 @@ from cortops.environment.reason import Invalid
 from cortops.environment.set_release import set_release
 from cortops.environment.write import merge
 from cortops.surfaces.fleet.adopted import host_root
-from cortops.surfaces.fleet.discover import HostFound, question, question_id, read
+from cortops.surfaces.fleet.found.discover import HostFound, question, question_id, read
 from cortops.words.errors import BadInput, CortopsError, PlanChanged, Refused
 from cortops.words.question import Answer
 from cortops.words.resource import Blob

@@ -180,7 +180,7 @@ def host_drivers(env: Environment, own: Mapping[str, TargetDriver], ask_all: Ask
     """Place -> driver: `own` of hosts that run our programs, and of every host with installed nodes one that looks at them."""
     drivers: dict[str, Driver] = dict(own)
     for name in dict.fromkeys(node.host for node in env.installed.values()):
-        from cortops.surfaces.fleet.discover import question, read
+        from cortops.surfaces.fleet.found.discover import question, read
 
         drivers[name] = FleetDriver(question(name), partial(read, host=name), ask_all, beside=drivers.get(name))
     return drivers

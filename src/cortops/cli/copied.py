@@ -23,8 +23,8 @@ from cortops.deploy.rehearsal.programs import at_hand, read_back
 from cortops.deploy.rehearsal.stage import Means, Stage, set_up
 from cortops.environment.declared import Environment
 from cortops.surfaces.chain.addresses import rpc_url
-from cortops.surfaces.fleet.examine import nodes_id, nodes_question, read_nodes
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.doctor.examine import nodes_id, nodes_question, read_nodes
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.words.errors import CortopsError
 from cortops.words.question import Answer
 

@@ -21,12 +21,12 @@ from cortops.environment.model import Host
 from cortops.environment.networks import NetworkRecord, known_networks
 from cortops.environment.reason import Invalid
 from cortops.environment.write import Merged, fresh, merge
-from cortops.surfaces.fleet.discover import HostFound, question, question_id, read
-from cortops.surfaces.fleet.entries import network_text, node_entries
-from cortops.surfaces.fleet.flags import flags
-from cortops.surfaces.fleet.installed import Shape
-from cortops.surfaces.fleet.naming import Identity, name_nodes, plain
-from cortops.surfaces.fleet.networks import meant, most_meant
+from cortops.surfaces.fleet.found.discover import HostFound, question, question_id, read
+from cortops.surfaces.fleet.found.entries import network_text, node_entries
+from cortops.surfaces.fleet.found.flags import flags
+from cortops.surfaces.fleet.found.installed import Shape
+from cortops.surfaces.fleet.found.naming import Identity, name_nodes, plain
+from cortops.surfaces.fleet.found.networks import meant, most_meant
 from cortops.targets.ssh_address import SshAddress
 from cortops.words.errors import BadInput
 from cortops.words.question import Answer, Reply

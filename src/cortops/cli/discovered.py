@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from cortops.cli.output import table
 from cortops.environment.networks import NetworkRecord
-from cortops.surfaces.fleet.discover import HostFound
-from cortops.surfaces.fleet.flags import Flag
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.naming import Identity, by_number, identity
-from cortops.surfaces.fleet.networks import UNKNOWN, Meant, meant
+from cortops.surfaces.fleet.found.discover import HostFound
+from cortops.surfaces.fleet.found.flags import Flag
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.naming import Identity, by_number, identity
+from cortops.surfaces.fleet.found.networks import UNKNOWN, Meant, meant
 
 SHA_CHARS = 6
 NODES_SHOWN = 60  # of one host

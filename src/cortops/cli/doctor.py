@@ -20,9 +20,9 @@ from cortops.environment.declared import Environment
 from cortops.environment.model import Host
 from cortops.environment.networks import known_networks
 from cortops.probes.examine import examine
-from cortops.surfaces.fleet import examined
-from cortops.surfaces.fleet.ailments import Finding, Group, MachineSeen, Seen, findings
-from cortops.surfaces.fleet.examined import Subject
+from cortops.surfaces.fleet.doctor import examined
+from cortops.surfaces.fleet.doctor.ailments import Finding, Group, MachineSeen, Seen, findings
+from cortops.surfaces.fleet.doctor.examined import Subject
 from cortops.surfaces.judging import Ask
 from cortops.targets.ssh_address import SshAddress
 from cortops.words.clock import Clock

@@ -8,8 +8,8 @@ from pathlib import Path
 import cortops
 from cortops.deploy.host_state import host_state
 from cortops.deploy.waves.read import AdoptedNow, adopted_now
-from cortops.surfaces.fleet.ailments import Finding, Group
-from cortops.surfaces.fleet.examined import Subject
+from cortops.surfaces.fleet.doctor.ailments import Finding, Group
+from cortops.surfaces.fleet.doctor.examined import Subject
 from cortops.targets.target import Target
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity

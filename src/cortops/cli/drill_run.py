@@ -26,9 +26,9 @@ from cortops.deploy.rehearsal.stage import Stage, now
 from cortops.deploy.waves.read import histories
 from cortops.deploy.waves.run import Stopping
 from cortops.environment.declared import Environment
-from cortops.surfaces.fleet.discover import question, question_id, read
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.match import Missing, match
+from cortops.surfaces.fleet.found.discover import question, question_id, read
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.match import Missing, match
 from cortops.words.errors import BadInput, CortopsError, Refused, Stopped
 from cortops.words.question import Answer
 

@@ -18,10 +18,11 @@ from cortops.deploy.host_page import HostRow, Role, as_json, row
 from cortops.deploy.ours import PLACES, OnHost, Ours, question, question_id, read, read_offset
 from cortops.environment.declared import Environment
 from cortops.local.here import data_root
-from cortops.surfaces.fleet import discover, examine
 from cortops.surfaces.fleet.adopted import adopted_hosts
-from cortops.surfaces.fleet.ailments import HostSeen
-from cortops.surfaces.fleet.examined import Subject
+from cortops.surfaces.fleet.doctor import examine
+from cortops.surfaces.fleet.doctor.ailments import HostSeen
+from cortops.surfaces.fleet.doctor.examined import Subject
+from cortops.surfaces.fleet.found import discover
 from cortops.surfaces.judging import Ask
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, Reply

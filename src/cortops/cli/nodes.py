@@ -16,7 +16,7 @@ from cortops.cli.common import Common, environment
 from cortops.cli.fleet import fleet
 from cortops.cli.output import Progress, show, show_json, table
 from cortops.environment.declared import Environment
-from cortops.surfaces.fleet.binaries import dates
+from cortops.surfaces.fleet.builds.binaries import dates
 from cortops.surfaces.nodes.assemble import page_of
 from cortops.surfaces.nodes.page import SHA_CHARS, NodeRow, NodesPage, as_json
 from cortops.surfaces.nodes.sight import clock_text, span

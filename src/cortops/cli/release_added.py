@@ -23,7 +23,7 @@ from cortops.environment.load import load, load_file
 from cortops.environment.reason import Invalid
 from cortops.environment.release import MINIMUM, is_date
 from cortops.environment.write import merge
-from cortops.surfaces.fleet.binaries import SHA_CHARS, floor_of
+from cortops.surfaces.fleet.builds.binaries import SHA_CHARS, floor_of
 from cortops.words.clock import SystemClock
 from cortops.words.errors import BadInput, UnknownName
 

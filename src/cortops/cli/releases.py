@@ -18,8 +18,8 @@ from cortops.deploy.binaries import is_list, look_at, look_into
 from cortops.deploy.installer import history, is_clone
 from cortops.environment.declared import Environment
 from cortops.environment.model import Host
-from cortops.surfaces.fleet.binaries import Build, Known, Page, Remark, Standing, builds, known_builds, label, page_of
-from cortops.surfaces.fleet.discover import question, question_id, read
+from cortops.surfaces.fleet.builds.binaries import Build, Known, Page, Remark, Standing, builds, known_builds, label, page_of
+from cortops.surfaces.fleet.found.discover import question, question_id, read
 from cortops.surfaces.judging import Ask
 from cortops.targets.ssh_address import SshAddress
 from cortops.words.clock import Clock

@@ -15,8 +15,8 @@ from cortops.cli.notify import secret_store
 from cortops.cli.output import show, show_json
 from cortops.deploy.redact import Redactor
 from cortops.deploy.secrets_of import secrets_of
-from cortops.surfaces.fleet.examined import Subject
-from cortops.surfaces.fleet.share import as_block, share
+from cortops.surfaces.fleet.doctor.examined import Subject
+from cortops.surfaces.fleet.doctor.share import as_block, share
 from cortops.words.errors import BadInput
 
 

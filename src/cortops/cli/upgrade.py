@@ -27,7 +27,7 @@ from cortops.deploy.waves.machine import Upgrade
 from cortops.deploy.waves.plan import Wishes
 from cortops.environment.cortensord import CORTENSORD
 from cortops.environment.declared import Environment
-from cortops.surfaces.fleet.binaries import why_refused
+from cortops.surfaces.fleet.builds.binaries import why_refused
 from cortops.words.errors import BadInput, PlanChanged, Refused, UnknownName
 
 ATTENTION = 3

@@ -28,7 +28,7 @@ from cortops.probes.nodes import observe
 from cortops.programs.common.logs import Log
 from cortops.protocol.http import HttpClient
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
-from cortops.surfaces.fleet.binaries import dates
+from cortops.surfaces.fleet.builds.binaries import dates
 from cortops.surfaces.judging import Ask
 from cortops.surfaces.monitoring import earnings
 from cortops.surfaces.monitoring.render import WATCH

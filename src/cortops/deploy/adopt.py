@@ -15,9 +15,9 @@ from cortops.environment.cortensord import CORTENSORD, CortensordNode
 from cortops.environment.declared import Environment
 from cortops.environment.release import MACHINES
 from cortops.surfaces.fleet.adopted import folders, node_program
-from cortops.surfaces.fleet.discover import HostFound
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.match import Missing, match
+from cortops.surfaces.fleet.found.discover import HostFound
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.match import Missing, match
 from cortops.surfaces.site import cite
 from cortops.words.errors import UnknownName
 from cortops.words.resource import NodeProgram, Resource

@@ -21,8 +21,8 @@ from cortops.deploy.fetch import Bring, Report, cached_path, fetch_file, in_thre
 from cortops.environment.cortensord import CORTENSORD
 from cortops.environment.release import ProgramRelease
 from cortops.protocol.http import HttpClient, HttpFailure
-from cortops.surfaces.fleet.hash_list import date_in, read_list
-from cortops.surfaces.fleet.program_file import HEAD_BYTES, Archive, Pointer, Program, Wrong, pointer_refused, recognise
+from cortops.surfaces.fleet.builds.hash_list import date_in, read_list
+from cortops.surfaces.fleet.builds.program_file import HEAD_BYTES, Archive, Pointer, Program, Wrong, pointer_refused, recognise
 from cortops.words.clock import Clock
 from cortops.words.errors import ArtifactUnavailable, BadInput
 

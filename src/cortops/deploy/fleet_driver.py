@@ -8,17 +8,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from cortops.deploy.observed import Absent, Desired, Driver, Observed, Present, Progress, Step, Unseen
-from cortops.surfaces.fleet import running
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.match import Missing, match
-from cortops.surfaces.fleet.running import Running
+from cortops.surfaces.fleet.found import running
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.match import Missing, match
+from cortops.surfaces.fleet.found.running import Running
 from cortops.surfaces.judging import Ask
 from cortops.words.errors import BadInput
 from cortops.words.question import Answer, NoAnswer, Shell
 from cortops.words.resource import Cortensord
 
 if TYPE_CHECKING:
-    from cortops.surfaces.fleet.discover import HostFound  # an environment without such nodes never loads it
+    from cortops.surfaces.fleet.found.discover import HostFound  # an environment without such nodes never loads it
 
 _DECLARED = ("shape", "runs", "unit", "env_file", "log", "binary", "address")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cortops.deploy.ours import OnHost, Ours
-from cortops.surfaces.fleet.ailments import HostSeen
+from cortops.surfaces.fleet.doctor.ailments import HostSeen
 
 CLOCK_OFFSET_MAX_S = 2.0
 DISK_FREE_MIN_MIB = 2_048

@@ -15,8 +15,8 @@ from pathlib import Path
 from cortops.deploy.archive import sha256_of
 from cortops.deploy.binaries import Taken
 from cortops.environment.cortensord import CORTENSORD
-from cortops.surfaces.fleet.binaries import Known
-from cortops.surfaces.fleet.program_file import HEAD_BYTES, POINTER_MAX_BYTES, Program, pointer, recognise
+from cortops.surfaces.fleet.builds.binaries import Known
+from cortops.surfaces.fleet.builds.program_file import HEAD_BYTES, POINTER_MAX_BYTES, Program, pointer, recognise
 from cortops.words.errors import BadInput
 
 FILE = "dist/cortensord"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from cortops.deploy.host_state import Guard, Starting
-from cortops.surfaces.fleet.discover import HostFound, question, question_id, read
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.match import Missing, match
+from cortops.surfaces.fleet.found.discover import HostFound, question, question_id, read
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.match import Missing, match
 from cortops.surfaces.judging import Ask
 from cortops.words.errors import Refused
 from cortops.words.question import Answer, NoAnswer

@@ -12,7 +12,7 @@ import msgspec
 
 from cortops.deploy.journal import ApplyRecord, entries, last_apply
 from cortops.deploy.lock import Holder
-from cortops.surfaces.fleet.examine import Offset
+from cortops.surfaces.fleet.doctor.examine import Offset
 from cortops.targets.quoting import quote
 from cortops.words.question import Answer, Shell
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from cortops.surfaces.fleet import examined
-from cortops.surfaces.fleet.ailments import Seen
-from cortops.surfaces.fleet.examined import Subject
+from cortops.surfaces.fleet.doctor import examined
+from cortops.surfaces.fleet.doctor.ailments import Seen
+from cortops.surfaces.fleet.doctor.examined import Subject
 from cortops.surfaces.judging import Ask
 from cortops.words.clock import Clock
 from cortops.words.question import Reply

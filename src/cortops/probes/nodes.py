@@ -14,8 +14,8 @@ from cortops.environment.model import DEPLOY
 from cortops.probes.backfill import Filled, Heads, ask_many, fill, find_times, look_at_heads, look_at_wallets
 from cortops.protocol.http import HttpClient
 from cortops.surfaces.chain.addresses import rpc_url
-from cortops.surfaces.fleet import discover
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.found import discover
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.surfaces.judging import Ask
 from cortops.surfaces.nodes import chain_facts, logs
 from cortops.surfaces.nodes.assemble import ChainSeen, addresses

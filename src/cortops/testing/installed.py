@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cortops.surfaces.fleet.installed import Installed, Shape
+from cortops.surfaces.fleet.found.installed import Installed, Shape
 
 RUNTIME = "0xa438cE917a5740267e0f7217f81cbbAA23E7e106"
 ENV = {"CONTRACT_ADDRESS_RUNTIME": RUNTIME, "CHAINID": "421614", "HOST": "https://rpc.example#sha256:0123456789abcdef"}

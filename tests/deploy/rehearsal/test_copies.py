@@ -11,7 +11,7 @@ from tests.deploy.rehearsal.copied import KEY, lab
 from cortops.deploy.earning_gate import GateAsks
 from cortops.deploy.rehearsal.copies import COPIES_MAX, HERE, Runs, as_played, cast, env_text, plan_of, resources
 from cortops.deploy.waves.plan import Step, UpgradePlan
-from cortops.surfaces.fleet.public_keys import FORMS
+from cortops.surfaces.fleet.found.public_keys import FORMS
 from cortops.words.resource import NodeProgram
 
 OLD, NEW, RPC = "3f" * 32, "9a" * 32, "http://rpc.lab.example/v1/a-key"

@@ -6,7 +6,7 @@ import pytest
 
 from cortops.deploy.waves.sight import CLOCK_SLOP_S, Mark, ProcessSeen, crashes, facts_of, moment_of, since
 from cortops.probes.chain_tail import TailSeen
-from cortops.surfaces.fleet.running import Running, RunState
+from cortops.surfaces.fleet.found.running import Running, RunState
 from cortops.surfaces.nodes.blocks import Look
 from cortops.surfaces.nodes.chain_facts import ChainEvent, Step
 from cortops.surfaces.nodes.chain_places import ChainPlaces

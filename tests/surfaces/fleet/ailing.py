@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.surfaces.fleet.stage import ADDRESS, NOW, RUNTIME, host_logs, installed
 
-from cortops.surfaces.fleet.discover import Timer
-from cortops.surfaces.fleet.examine import Listening, Offset, Room
-from cortops.surfaces.fleet.installed import Shape
+from cortops.surfaces.fleet.doctor.examine import Listening, Offset, Room
+from cortops.surfaces.fleet.found.discover import Timer
+from cortops.surfaces.fleet.found.installed import Shape
 from cortops.surfaces.nodes.log_facts import LogFacts
 
 

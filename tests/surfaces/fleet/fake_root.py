@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cortops.surfaces.fleet.discover import script
+from cortops.surfaces.fleet.found.discover import script
 
 BINARY = "/usr/local/bin/cortensord"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 127004624\n"

@@ -9,12 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from cortops.environment.networks import known_networks
-from cortops.surfaces.fleet.ailments import HostSeen, MachineSeen, NetworkSeen, NodeSeen, Seen
-from cortops.surfaces.fleet.discover import HostFound
-from cortops.surfaces.fleet.examine import HostLook, Listening, NodeLook, Offset, Room
-from cortops.surfaces.fleet.flags import Named, flags
-from cortops.surfaces.fleet.installed import Installed, Shape
-from cortops.surfaces.fleet.naming import identity
+from cortops.surfaces.fleet.doctor.ailments import HostSeen, MachineSeen, NetworkSeen, NodeSeen, Seen
+from cortops.surfaces.fleet.doctor.examine import HostLook, Listening, NodeLook, Offset, Room
+from cortops.surfaces.fleet.found.discover import HostFound
+from cortops.surfaces.fleet.found.flags import Named, flags
+from cortops.surfaces.fleet.found.installed import Installed, Shape
+from cortops.surfaces.fleet.found.naming import identity
 from cortops.surfaces.nodes.log_facts import LogFacts
 from cortops.surfaces.nodes.logs import HostLogs, NodeLog, RpcProbe
 from cortops.testing.installed import installed as as_found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cortops.environment.cortensord import CortensordNode
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.surfaces.nodes.blocks import BlockTimes, Look
 from cortops.surfaces.nodes.log_facts import LogFacts
 from cortops.surfaces.nodes.logs import HostLogs, NodeLog, RpcProbe, question_id

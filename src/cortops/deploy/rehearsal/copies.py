@@ -10,8 +10,8 @@ from cortops.deploy.waves.plan import Candidate, Step, UpgradePlan, Wishes, plan
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.declared import Environment
 from cortops.surfaces.fleet.adopted import BASE, folders, node_program
-from cortops.surfaces.fleet.installed import Installed
-from cortops.surfaces.fleet.public_keys import form_of
+from cortops.surfaces.fleet.found.installed import Installed
+from cortops.surfaces.fleet.found.public_keys import form_of
 from cortops.words.resource import NodeProgram, Resource
 
 HERE = "copies"  # the name of the place where they run

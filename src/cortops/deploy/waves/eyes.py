@@ -13,8 +13,8 @@ from cortops.deploy.waves.plan import Step
 from cortops.deploy.waves.sight import Mark, ProcessSeen, facts_of, moment_of, runs
 from cortops.environment.cortensord import CortensordNode
 from cortops.probes.chain_tail import ChainTail, TailSeen
-from cortops.surfaces.fleet import running
-from cortops.surfaces.fleet.running import Running
+from cortops.surfaces.fleet.found import running
+from cortops.surfaces.fleet.found.running import Running
 from cortops.surfaces.judging import Ask
 from cortops.words.clock import Clock
 from cortops.words.question import Answer, NoAnswer, Reply

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from cortops.deploy.earning_gate import GateFacts
 from cortops.deploy.safe_moment import Moment, open_rounds
 from cortops.probes.chain_tail import TailSeen
-from cortops.surfaces.fleet.running import Running
+from cortops.surfaces.fleet.found.running import Running
 from cortops.surfaces.nodes.chain_facts import ChainEvent, count
 from cortops.surfaces.nodes.network import network_of
 from cortops.surfaces.nodes.sight import Window

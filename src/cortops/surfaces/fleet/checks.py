@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.declared import Environment
-from cortops.surfaces.fleet import running
+from cortops.surfaces.fleet.found import running
 from cortops.surfaces.readings import answered_by, bad, inconclusive, ok, reply_of
 from cortops.surfaces.site import Site
 from cortops.words.entity import Entity

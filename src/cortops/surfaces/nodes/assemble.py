@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cortops.environment.declared import Environment
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.surfaces.nodes import chain_facts
 from cortops.surfaces.nodes.blocks import BlockTimes, Look, place_of
 from cortops.surfaces.nodes.chain_facts import NetworkChain, NodeChain

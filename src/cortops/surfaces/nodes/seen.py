@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cortops.environment.cortensord import CortensordNode
-from cortops.surfaces.fleet.installed import Installed
+from cortops.surfaces.fleet.found.installed import Installed
 from cortops.surfaces.nodes import logs
 from cortops.surfaces.nodes.blocks import BlockTimes, Lag, Look, lag
 from cortops.surfaces.nodes.chain_facts import NodeChain
