@@ -12,7 +12,7 @@ import pytest
 
 from cortops.testing.local import SMALL, LocalEnvironment, ask, bring_up, place
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.proof]
 
 
 @pytest.fixture(scope="module")

@@ -312,6 +312,7 @@ def killed_at_every_point(engine: Engine, node: str, old: Path, programs: Path, 
         assert engine.record("p1").cut_off is None
 
 
+@pytest.mark.proof
 def test_killed_at_each_entry_of_the_journal_the_next_run_leaves_one_generation(engine: Engine, old: Path, programs: Path) -> None:
     assert killed_at_every_point(engine, NODE, old, programs, JOURNAL) >= 4
 
