@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from cortops.cli.common import Common
-from cortops.cli.places import gateway_on, root_of
+from cortops.cli.places import gateway_hosts, root_of
 from cortops.environment.declared import Environment
 from cortops.programs.gateway.records import Request, answer
-from cortops.targets.ask import ask
+from cortops.targets.ask import Said, ask
 from cortops.targets.quoting import quote
 from cortops.words.errors import BadInput, StoreUnavailable, UnknownName
 
@@ -30,20 +32,50 @@ class _Told(msgspec.Struct):
     error: dict[str, str] = {}
 
 
+class Ask(Protocol):
+    """One request of an open way to the records."""
+
+    def __call__(self, request: Request, kind: type[T], /) -> T: ...
+
+
 def ask_records(env: Environment, common: Common, request: Request, kind: type[T]) -> T:
     """The answer. Raises BadInput, UnknownName, StoreUnavailable as the records do, and StoreUnavailable where their host gives none."""
-    host = gateway_on(env)
-    if not env.hosts[host].ssh:
-        return msgspec.convert(answer(request, time.time(), secrets.token_bytes), kind, from_attributes=True)
-    return msgspec.json.decode(asyncio.run(_ask(env, common, host, request)), type=kind)
+    with records(env, common) as ask_:
+        return ask_(request, kind)
 
 
-async def _ask(env: Environment, common: Common, host: str, request: Request) -> msgspec.Raw:
+@contextmanager
+def records(env: Environment, common: Common) -> Iterator[Ask]:
+    """The same for many requests, over one connection. Of several hosts, which share a store, the first that answers is asked."""
+    left = list(gateway_hosts(env))
+    if not env.hosts[left[0]].ssh:
+        yield _answered_here
+        return
     from cortops.cli.fleet import fleet
 
-    program = f"root={quote(root_of(env, common, host))}\n{_RUN}"
-    async with fleet({host: env.hosts[host]}, common) as hosts:
-        said = await ask(hosts.targets[host], program, RECORDS_TIMEOUT_S, msgspec.json.encode(request))
+    program = f"root={quote(root_of(env, common, left[0]))}\n{_RUN}"
+    with asyncio.Runner() as runner:
+        connected = fleet({host: env.hosts[host] for host in left}, common)
+        hosts = runner.run(connected.__aenter__())
+
+        def ask_(request: Request, kind: type[T], /) -> T:
+            while True:
+                said = runner.run(ask(hosts.targets[left[0]], program, RECORDS_TIMEOUT_S, msgspec.json.encode(request)))
+                if said.ok or len(left) == 1:
+                    return msgspec.json.decode(_told(env, left[0], said), type=kind)
+                del left[0]
+
+        try:
+            yield ask_
+        finally:
+            runner.run(connected.__aexit__(None, None, None))
+
+
+def _answered_here(request: Request, kind: type[T], /) -> T:
+    return msgspec.convert(answer(request, time.time(), secrets.token_bytes), kind, from_attributes=True)
+
+
+def _told(env: Environment, host: str, said: Said) -> msgspec.Raw:
     if not said.ok:
         why = "our programs are not there yet" if said.why == _NO_PROGRAM else said.why
         raise StoreUnavailable(f"the gateway's records on {host} cannot be asked: {why}", where=host, next=f"cortops apply {env.file}")

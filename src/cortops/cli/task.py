@@ -18,7 +18,7 @@ from cortops.contracts.path import TaskPath, read_path
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.secrets_of import secrets_of
 from cortops.environment.declared import Environment
-from cortops.programs.gateway.records import TaskUsage
+from cortops.programs.gateway.usage_records import TaskUsage
 from cortops.protocol.usage import UsageRow
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
 from cortops.surfaces.site import Site, node_names

@@ -1,18 +1,16 @@
-"""Opening a SQLite file as cortops does: WAL, a schema version, and one error when it cannot be used."""
+"""Opening a store: the seam of the gateway's records (database.py), on SQLite or PostgreSQL; and a SQLite file of one program."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
+from cortops.protocol.address import ADDRESS_MAX, POSTGRESQL, URL_SUFFIX
+from cortops.protocol.database import Database, Schema
+from cortops.protocol.sqlite import SqliteDatabase, opened
 from cortops.words.errors import StoreUnavailable
-
-BUSY_TIMEOUT_S = 5.0
 
 
 @contextmanager
@@ -25,40 +23,52 @@ def reachable(path: Path) -> Iterator[None]:
 
 
 def open_store(path: Path, schema: str, version: int, *, create: bool = True) -> sqlite3.Connection:
-    """Open `path` in WAL mode with `schema` (idempotent SQL) at `version`; the caller closes it.
+    """A SQLite file of one program (the monitor's): WAL, with `schema` (idempotent SQL) at `version`; the caller closes it.
 
     A connection may go from thread to thread, used by one at a time. Changes are made inside `with connection`, which commits them.
     StoreUnavailable when the file is missing (`create=False`), damaged, not ours to open, or written by a newer release.
     """
-    with reachable(path):
-        if create and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _make(path, schema, version)
-        return _open(path, schema, version)
 
-
-def _make(path: Path, schema: str, version: int) -> None:
-    """A whole store appears at once: SQLite refuses one of two that make the same at the same time, and does not wait."""
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        new = Path(folder) / path.name
-        new.touch(mode=0o644)
-        _open(new, schema, version).close()
-        with suppress(FileExistsError):  # another was quicker: its store is as good
-            os.link(new, path)
-
-
-def _open(path: Path, schema: str, version: int) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-    try:
+    def bring_up(connection: sqlite3.Connection) -> None:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found > version:
             raise sqlite3.DatabaseError(f"schema {found} is newer than this release knows ({version})")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a row shipped here is removed from the spool
         if found < version:
             connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+        connection.isolation_level = "DEFERRED"  # a change begins a transaction
+
+    with reachable(path):
+        return opened(path, bring_up, create=create)
+
+
+def open_database(where: Path | str, schema: Schema, *, create: bool = True) -> Database:
+    """The database at `where`, opened, with `schema` in it; the caller closes it.
+
+    where: a `postgresql://` address; a file that holds one, whose name ends in `.url` (so that no address with a password stands in a
+    configuration, an argument or a request); or a SQLite file. create: make the SQLite file if there is none; in PostgreSQL
+    tables that are missing are made, the database itself must be there.
+    Raises StoreUnavailable: missing, damaged, out of reach, not ours to open, or changed by a newer release.
+    """
+    address = _address(str(where))
+    if not address.startswith(POSTGRESQL):
+        database: Database = SqliteDatabase(Path(address), schema, create=create)
+    else:
+        try:
+            from cortops.protocol.postgresql import PostgresqlDatabase
+        except ImportError as error:
+            raise StoreUnavailable(
+                "PostgreSQL cannot be asked from here", why=str(error), next="install what speaks to it: pip install 'cortops[postgresql]'"
+            ) from error
+        database = PostgresqlDatabase(address, schema)
+    database.open()
+    return database
+
+
+def _address(where: str) -> str:
+    if not where.endswith(URL_SUFFIX) or where.startswith(POSTGRESQL):
+        return where
+    with reachable(Path(where)):
+        text = Path(where).read_text("utf-8", "replace")[:ADDRESS_MAX].strip()
+    if not text.startswith(POSTGRESQL):
+        raise StoreUnavailable(f"{where} holds no postgresql:// address", where=where)
+    return text

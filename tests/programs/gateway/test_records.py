@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cortops.programs.gateway.records import Issue, ListKeys, Request, Revoke, TaskUsage, answer
+from cortops.programs.gateway.key_records import Issue, ListKeys, Revoke
+from cortops.programs.gateway.records import Request, answer
+from cortops.programs.gateway.usage_records import TaskUsage
 from cortops.protocol import keys
 from cortops.words.errors import StoreUnavailable, UnknownName
 

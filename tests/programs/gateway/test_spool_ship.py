@@ -10,7 +10,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,11 +24,16 @@ from cortops.protocol.usage import UsageRow
 from cortops.testing.clock import VirtualClock
 from cortops.words.errors import StoreUnavailable
 
+if TYPE_CHECKING:
+    from cortops.testing.postgresql import Postgresql
+
 
 class Yard:
     """A spool with its ship in a folder."""
 
-    def __init__(self, folder: Path, *, label: str = "1", fsync: bool = False, database: Path | None = None, spool: str = "spool") -> None:
+    def __init__(
+        self, folder: Path, *, label: str = "1", fsync: bool = False, database: Path | str | None = None, spool: str = "spool"
+    ) -> None:
         self.folder = folder / spool
         self.database = database or folder / "usage.db"
         self.out = io.BytesIO()
@@ -46,11 +53,8 @@ class Yard:
         return asyncio.run(self.ship.step())
 
     def rows(self) -> list[str]:
-        connection = usage.open_usage(self.database)
-        try:
-            return [found.request_id for found in usage.rows_since(connection, self.database, 0)]
-        finally:
-            connection.close()
+        with closing(usage.open_usage(self.database)) as database:
+            return [found.request_id for found in usage.rows_since(database, 0)]
 
     def close(self) -> None:
         self.spool.close()
@@ -65,8 +69,17 @@ def row(name: str) -> UsageRow:
     return UsageRow(request_id=name, key_id="key_1", finished_at=1.0)
 
 
-def test_rows_go_from_the_spool_to_the_database_once(tmp_path: Path) -> None:
-    yard = Yard(tmp_path)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where usage goes."""
+    if request.param == "sqlite":
+        return str(tmp_path / "usage.db")
+    server: Postgresql = request.getfixturevalue("postgresql")
+    return server.create(tmp_path.name.lower())
+
+
+def test_rows_go_from_the_spool_to_the_database_once(tmp_path: Path, place: str) -> None:
+    yard = Yard(tmp_path, database=place)
     yard.add("a", "b")
     assert yard.step() and yard.rows() == ["a", "b"]
     yard.add("c")
@@ -84,8 +97,8 @@ def test_a_row_is_on_disk_when_add_returns(tmp_path: Path) -> None:
         yard.close()
 
 
-def test_segments_turn_over_and_shipped_ones_are_removed(tmp_path: Path) -> None:
-    yard = Yard(tmp_path)
+def test_segments_turn_over_and_shipped_ones_are_removed(tmp_path: Path, place: str) -> None:
+    yard = Yard(tmp_path, database=place)
     names = [f"{number:05}-{'x' * 2000}" for number in range(1100)]
     yard.add(*names)
     assert len(yard.segments()) == 3
@@ -94,7 +107,26 @@ def test_segments_turn_over_and_shipped_ones_are_removed(tmp_path: Path) -> None
     yard.close()
 
 
-def test_an_outage_of_the_database_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.real
+def test_an_outage_of_the_server_loses_nothing_and_doubles_nothing(tmp_path: Path, postgresql: Postgresql) -> None:
+    yard = Yard(tmp_path, database=postgresql.create("ship_outage"))
+    yard.add("a")
+    assert yard.step()
+    postgresql.stop()
+    try:
+        yard.add("b")
+        assert not yard.step() and yard.ship.trouble and postgresql.password not in yard.ship.trouble
+        yard.add("c")
+        assert not yard.step()
+    finally:
+        postgresql.start()
+    assert yard.step() and not yard.ship.trouble and yard.rows() == ["a", "b", "c"]
+    said = yard.out.getvalue()
+    assert said.count(b"usage_not_shipped") == 1 and postgresql.password.encode() not in said
+    yard.close()
+
+
+def test_an_outage_of_the_file_loses_nothing(tmp_path: Path) -> None:
     yard = Yard(tmp_path, database=tmp_path / "db" / "usage.db")
     (tmp_path / "db").write_text("in the way")
     yard.add("a")
@@ -119,7 +151,7 @@ def test_a_database_that_is_replaced_gets_what_follows(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_an_outage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cortops.protocol.store.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("cortops.protocol.sqlite.BUSY_TIMEOUT_S", 0.01)
     yard = Yard(tmp_path)
     yard.add("a")
     yard.step()
@@ -206,11 +238,11 @@ def test_the_folder_of_an_earlier_release_is_shipped_too(tmp_path: Path) -> None
     yard.close()
 
 
-def test_two_who_look_around_at_once_ship_each_row_once(tmp_path: Path) -> None:
-    left = Yard(tmp_path, label="0", spool="spool-3")
+def test_two_who_look_around_at_once_ship_each_row_once(tmp_path: Path, place: str) -> None:
+    left = Yard(tmp_path, label="0", spool="spool-3", database=place)
     left.add(*(f"{number:04}" for number in range(500)))
     left.spool.close()
-    one, other = Yard(tmp_path, label="1", spool="spool-1"), Yard(tmp_path, label="2", spool="spool-2")
+    one, other = (Yard(tmp_path, label=label, spool=f"spool-{label}", database=place) for label in "12")
 
     async def both() -> None:
         assert await asyncio.gather(one.ship.step(), other.ship.step()) == [True, True]
@@ -219,6 +251,15 @@ def test_two_who_look_around_at_once_ship_each_row_once(tmp_path: Path) -> None:
     assert one.rows() == [f"{number:04}" for number in range(500)] and left.segments() == []
     for yard in (left, one, other):
         yard.close()
+
+
+def test_a_row_that_a_database_would_refuse_does_not_stop_those_behind_it(tmp_path: Path, place: str) -> None:
+    yard = Yard(tmp_path, database=place)
+    odd = UsageRow(request_id="odd", key_id="key_1", model="a\0b", stream=True, prompt_tokens=2**63, finished_at=1.0)
+    asyncio.run(yard.spool.add(odd))
+    yard.add("z")
+    assert yard.step() and yard.rows() == ["odd", "z"]
+    yard.close()
 
 
 def test_a_folder_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:
@@ -240,8 +281,7 @@ async def main():
     row = UsageRow(request_id="r1", key_id="k", finished_at=1.0)
     await spool.add(row)
     if sys.argv[2] == "shipped":
-        connection = usage.open_usage(folder / "usage.db")
-        usage.insert(connection, folder / "usage.db", [row])
+        usage.insert(usage.open_usage(sys.argv[3]), [row])
     os.write(1, b"spooled")
     os.kill(os.getpid(), 9)
 asyncio.run(main())
@@ -250,10 +290,10 @@ asyncio.run(main())
 
 @pytest.mark.real
 @pytest.mark.parametrize("moment", ["spooled", "shipped"])
-def test_killed_between_spool_and_ship_or_between_ship_and_removal(tmp_path: Path, moment: str) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), moment], stdout=subprocess.PIPE, timeout=20, check=False)
+def test_killed_between_spool_and_ship_or_between_ship_and_removal(tmp_path: Path, moment: str, place: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), moment, place], stdout=subprocess.PIPE, timeout=20, check=False)
     assert (killed.stdout, killed.returncode) == (b"spooled", -signal.SIGKILL)
-    yard = Yard(tmp_path, label="next")
+    yard = Yard(tmp_path, label="next", database=place)
     assert yard.step() and yard.rows() == ["r1"] and yard.segments() == ["next-000001.jsonl"]
     yard.close()
     assert yard.rows() == ["r1"] and yard.segments() == []

@@ -5,102 +5,42 @@ Run as a program it reads the request from standard input and writes the answer,
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from sqlite3 import Connection
+from collections.abc import Callable
 
 import msgspec
 
-from cortops.protocol import keys
-from cortops.protocol.usage import UsageRow, of_task, open_usage
-from cortops.words.errors import CortopsError, StoreUnavailable
+from cortops.programs.gateway.drain_records import BeginDrain, EndDrain, ListDrains, drain, listed
+from cortops.programs.gateway.key_records import KeyAnswer, KeyRequest, answer_keys
+from cortops.programs.gateway.usage_records import Page, Sums, TaskUsage, of_task, page, sums
+from cortops.protocol.drains import Drain
+from cortops.protocol.usage import UsageRow, UsageSum
+from cortops.words.errors import CortopsError
 
 REQUEST_MAX_KIB = 64
 
 
-class Issue(msgspec.Struct, frozen=True, kw_only=True, tag="issue"):
-    """Make a key; its answer is keys.IssuedKey. days: until it expires, None for never."""
-
-    keys_db: str
-    environment: str
-    name: str
-    days: float | None = None
-
-
-class ListKeys(msgspec.Struct, frozen=True, kw_only=True, tag="list"):
-    """Every key; its answer is a list of keys.KeyRow."""
-
-    keys_db: str
-
-
-class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
-    """Take a key back; its answer is the keys.KeyRow."""
-
-    keys_db: str
-    id: str
-
-
-class TaskUsage(msgspec.Struct, frozen=True, kw_only=True, tag="usage"):
-    """What was counted for one task; its answer is a list of UsageRow, empty where nothing was ever counted."""
-
-    usage_db: str
-    session: int
-    task: int
-
-
-Request = Issue | ListKeys | Revoke | TaskUsage
-Answer = keys.IssuedKey | list[keys.KeyRow] | keys.KeyRow | list[UsageRow]
-DAY_S = 86_400.0
+Request = KeyRequest | TaskUsage | Sums | Page | BeginDrain | EndDrain | ListDrains
+Answer = KeyAnswer | list[UsageRow] | list[UsageSum] | Drain | list[Drain]
 
 
 def answer(request: Request, now: float, random_bytes: Callable[[int], bytes]) -> Answer:
     """Do it. Raises what keys and usage raise."""
     match request:
         case TaskUsage():
-            return _usage(request)
-        case Issue(days=days):
-            expires_at = now + days * DAY_S if days is not None else None
-            with _keys(request.keys_db) as (connection, path):
-                return keys.issue(
-                    connection,
-                    path,
-                    environment=request.environment,
-                    name=request.name,
-                    now=now,
-                    random_bytes=random_bytes,
-                    expires_at=expires_at,
-                )
-        case ListKeys():
-            with _keys(request.keys_db) as (connection, path):
-                return keys.list_keys(connection, path)
-        case Revoke():
-            with _keys(request.keys_db) as (connection, path):
-                return keys.revoke(connection, path, request.id, now=now)
-
-
-def _usage(request: TaskUsage) -> list[UsageRow]:
-    path = Path(request.usage_db)
-    with contextlib.suppress(StoreUnavailable):  # a task that came past the gateway has no usage row, and may have no database
-        connection = open_usage(path, create=False)
-        try:
-            return of_task(connection, path, request.session, request.task)
-        finally:
-            connection.close()
-    return []
-
-
-@contextlib.contextmanager
-def _keys(keys_db: str) -> Iterator[tuple[Connection, Path]]:
-    path = Path(keys_db)
-    connection = keys.open_keys(path, create=False)
-    try:
-        yield connection, path
-    finally:
-        connection.close()
+            return of_task(request)
+        case Sums():
+            return sums(request)
+        case Page():
+            return page(request)
+        case BeginDrain() | EndDrain():
+            return drain(request, now)
+        case ListDrains():
+            return listed(request)
+        case _:
+            return answer_keys(request, now, random_bytes)
 
 
 def main() -> int:
@@ -110,8 +50,16 @@ def main() -> int:
         told: object = {"answer": answer(msgspec.json.decode(asked, type=Request), time.time(), secrets.token_bytes)}
     except CortopsError as error:
         told = {"error": error.as_dict()}
-    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    sys.stdout.buffer.write(_lines(told))
     return 0
+
+
+def _lines(told: object) -> bytes:
+    """JSON with a line for each item of a list: whoever reads lines from a host takes only so much of one."""
+    items = told.get("answer") if isinstance(told, dict) else None
+    if not isinstance(items, list):
+        return msgspec.json.encode(told) + b"\n"
+    return b'{"answer": [\n' + b",\n".join(msgspec.json.encode(item) for item in items) + b"\n]}\n"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import math
 import os
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import msgspec
 from cortops.programs.common.logs import Log
 from cortops.programs.gateway.spool import SUFFIX, Spool
 from cortops.protocol import usage
+from cortops.protocol.database import Database
 from cortops.protocol.usage import UsageRow
 from cortops.words.clock import Clock
 from cortops.words.errors import StoreUnavailable
@@ -37,17 +37,16 @@ class Ship:
     folder: the spool's own; those of other processes stand beside it.
     """
 
-    def __init__(self, spool: Spool, folder: Path, database: Path, *, clock: Clock, log: Log, every_s: float) -> None:
+    def __init__(self, spool: Spool, folder: Path, where: Path | str, *, clock: Clock, log: Log, every_s: float) -> None:
         self.trouble = ""
         self._spool = spool
         self._folder = folder
-        self._database = database
+        self._where = where
         self._clock = clock
         self._log = log
         self._every_s = every_s
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._file = (0, 0)
+        self._database: Database | None = None
         self._offsets: dict[Path, int] = {}  # how much of a segment is shipped
         self._seen = -1  # spool.changes at the last complete step
         self._looked_at = -math.inf  # when the last complete step was, monotonic
@@ -82,36 +81,20 @@ class Ship:
 
     def close(self) -> None:
         with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            if self._database is not None:
+                self._database.close()
 
     def _all(self) -> None:
         with self._lock:  # a cancelled step's thread may still be at it
             self._all_segments()
 
     def _all_segments(self) -> None:
-        if self._connection is not None and not self._is_same_file():
-            self._close()
-        if self._connection is None:
-            self._connection = usage.open_usage(self._database)
-            found = self._database.stat()
-            self._file = (found.st_dev, found.st_ino)
+        if self._database is None:
+            self._database = usage.open_usage(self._where)
         for path in sorted(self._folder.parent.glob(SPOOLS)):
-            self._segment(path)
+            self._segment(self._database, path)
 
-    def _is_same_file(self) -> bool:
-        """False if the database was replaced or removed: rows written to the old one would be lost."""
-        try:
-            found = self._database.stat()
-        except FileNotFoundError:
-            return False
-        return (found.st_dev, found.st_ino) == self._file
-
-    def _segment(self, path: Path) -> None:
+    def _segment(self, database: Database, path: Path) -> None:
         """Ship one segment: our active one as far as it is written, an abandoned one to its end, another process's not at all."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -125,22 +108,21 @@ class Ship:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return
-            rest = self._rows(path, descriptor)
+            rest = self._rows(database, path, descriptor)
             if not active:
                 self._remove(path, rest)
         finally:
             os.close(descriptor)
 
-    def _rows(self, path: Path, descriptor: int) -> bytes:
+    def _rows(self, database: Database, path: Path, descriptor: int) -> bytes:
         """Ship whole lines from where we were; what is left after the last one."""
-        assert self._connection is not None
         offset = self._offsets.get(path, 0)
         while True:
             block = os.pread(descriptor, BATCH_MAX, offset)
             end = block.rfind(b"\n") + 1
             if end == 0:
                 return block
-            usage.insert(self._connection, self._database, self._read(path, block[:end]))
+            usage.insert(database, self._read(path, block[:end]))
             offset += end
             self._offsets[path] = offset
 
