@@ -109,14 +109,16 @@ def test_what_cannot_come_back_is_named_kind_by_kind_with_why() -> None:
     assert [([change.resource for change in one.changes], one.why) for one in lasting(CHAIN, development=False)] == [
         (["contract:runtime", "contract:session"], "a contract stays on its chain for ever"),
         (["contract-state:runtime/session"], "what a chain has recorded is written over, never unwritten"),
-        (["record:api"], "others have seen it already"),
+        (["record:api"], "resolvers keep what they have seen, or that there was nothing, until its time to live has passed"),
     ]
     assert with_the_chain(CHAIN, lasting(CHAIN, development=False)) == 0
 
 
 def test_a_development_chain_goes_with_its_environment_and_what_others_saw_does_not() -> None:
     stays = lasting(CHAIN, development=True)
-    assert [one.why for one in stays] == ["others have seen it already"]
+    assert [one.why for one in stays] == [
+        "resolvers keep what they have seen, or that there was nothing, until its time to live has passed"
+    ]
     assert with_the_chain(CHAIN, stays) == 3
 
 

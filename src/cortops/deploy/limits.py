@@ -17,10 +17,13 @@ LARGE, IRREVERSIBLE = "--accept-large", "--accept-irreversible"
 
 _RUNS = ("service:", "node-program:")
 _ON_CHAIN = ("contract:", "contract-state:", "funded:")
+_ON_NO_HOST = (*_ON_CHAIN, "record:", "certificate:")
 _NEVER_MADE = "funded:"  # a wallet is filled on a development chain only; elsewhere the apply asks people for gas
 _WHY = {
     "contract:": "a contract stays on its chain for ever",
     "contract-state:": "what a chain has recorded is written over, never unwritten",
+    "record:": "resolvers keep what they have seen, or that there was nothing, until its time to live has passed",
+    "certificate:": "public logs of certificates keep its name for ever",
 }
 
 
@@ -64,12 +67,13 @@ def size_of(plan: Plan) -> Size:
         if change.action in (Action.RESTART, Action.DELETE) and change.resource.startswith(_RUNS):
             stops.setdefault(change.wave, []).append(change.resource)
     running = sum(item.resource.startswith(_RUNS) for item in plan.unchanged)
-    changed = [change for change in plan.changes if change.action in (Action.UPDATE, Action.RESTART, Action.DELETE)]
+    running += sum(change.action is Action.RELOAD for change in plan.changes)
+    changed = [change for change in plan.changes if change.action in (Action.UPDATE, Action.RELOAD, Action.RESTART, Action.DELETE)]
     return Size(
         deletes=tuple(change.resource for change in plan.changes if change.action is Action.DELETE),
         stops=tuple(tuple(names) for names in stops.values()),
         running=running + sum(map(len, stops.values())),
-        hosts=tuple(dict.fromkeys(change.target for change in changed if not change.resource.startswith(_ON_CHAIN))),
+        hosts=tuple(dict.fromkeys(change.target for change in changed if not change.resource.startswith(_ON_NO_HOST))),
     )
 
 
@@ -138,10 +142,9 @@ def demand_allowed(who: str, by: Sequence[str], where: str = "") -> None:
 
 
 def _why(change: Change) -> str:
-    if change.reversal is Reversal.EXTERNAL:
-        return "others have seen it already"
     kind = change.resource.partition(":")[0] + ":"
-    return _WHY.get(kind, "no earlier generation brings it back")
+    seen = "others have seen it already"
+    return _WHY.get(kind, seen if change.reversal is Reversal.EXTERNAL else "no earlier generation brings it back")
 
 
 def _named(names: Sequence[str]) -> str:

@@ -1,17 +1,17 @@
-"""Who is asking: a copy of the valid keys in memory, kept fresh by the store's data version."""
+"""Who is asking: a copy of the valid keys and their organisations in memory, kept fresh by the store's version."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import sqlite3
 import threading
 from pathlib import Path
 
 from cortops.protocol import keys
-from cortops.protocol.keys import KeyRow
+from cortops.protocol.database import Database
+from cortops.protocol.keys import KeyRow, Known
+from cortops.protocol.limits import NO_LIMITS, KeyLimits, Rule
 from cortops.protocol.openai import ApiError
-from cortops.protocol.store import reachable
 from cortops.words.clock import Clock
 from cortops.words.errors import StoreUnavailable
 
@@ -30,17 +30,17 @@ UNAVAILABLE = ApiError(status=503, code="key_store_unavailable", message="keys c
 class KeyCheck:
     """`check` answers from memory; `run` keeps the copy fresh. Out of reach longer than `stale_max_s`, nobody is let in."""
 
-    def __init__(self, path: Path, clock: Clock, *, stale_max_s: float) -> None:
-        self._path = path
+    def __init__(self, where: Path | str, clock: Clock, *, stale_max_s: float, defaults: KeyLimits = NO_LIMITS) -> None:
+        self._where = where
         self._clock = clock
         self._stale_max_s = max(stale_max_s, REFRESH_EVERY_S + 0.5)
-        self._rows: dict[str, KeyRow] = {}
+        self._known = Known(keys={}, organisations={})
         self._fresh_at = -math.inf  # monotonic
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._file = (0, 0)
-        self._version = -1
+        self._database: Database | None = None
+        self._seen: tuple[tuple[int, ...], KeyLimits] | None = None  # what the copy was made of
         self.trouble = ""
+        self._defaults = defaults
 
     def check(self, authorization: str) -> KeyRow | ApiError:
         """The Authorization header's value -> the key's row, or 401, or 503 while nobody can know."""
@@ -50,8 +50,18 @@ class KeyCheck:
         key = key.strip()
         if scheme.lower() != "bearer" or not key:
             return NO_KEY
-        row = self._rows.get(keys.key_hash(key)) if len(key) <= KEY_LENGTH_MAX else None
+        row = self._known.keys.get(keys.key_hash(key)) if len(key) <= KEY_LENGTH_MAX else None
         return row if row is not None and row.is_valid(self._clock.now()) else WRONG_KEY
+
+    def rules(self, row: KeyRow) -> tuple[Rule, ...]:
+        """The limits that a request of this key counts on: its own or the default ones, then its organisation's."""
+        organisation = self._known.organisations.get(row.organisation)
+        of_all = organisation.limits.rules(organisation.counts_as) if organisation is not None else ()
+        return (*row.limits.over(self._defaults).rules(row.counts_as), *of_all)
+
+    def take(self, defaults: KeyLimits) -> None:
+        """Other limits for keys that have none of their own, from the next refresh on."""
+        self._defaults = defaults
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -63,41 +73,29 @@ class KeyCheck:
         """Read the keys again if they changed; what goes wrong is kept in `trouble`."""
         asked_at = self._clock.monotonic()
         try:
-            rows = await asyncio.to_thread(self._read)
+            known = await asyncio.to_thread(self._read)
         except StoreUnavailable as error:
             self.trouble = error.what
             self.close()
             return
-        if rows is not None:
-            self._rows = rows
+        if known is not None:
+            self._known = known
         self._fresh_at, self.trouble = asked_at, ""
 
     def close(self) -> None:
         with self._lock:
-            self._close()
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _read(self) -> dict[str, KeyRow] | None:
-        """Every valid key, None if nothing changed since the last time. Runs in a thread."""
+    def _read(self) -> Known | None:
+        """Everything, None if nothing changed since the last time. Runs in a thread."""
         with self._lock:  # a cancelled refresh's thread may still be at it
-            return self._read_if_changed()
-
-    def _read_if_changed(self) -> dict[str, KeyRow] | None:
-        with reachable(self._path):
-            found = self._path.stat()
-        if self._connection is not None and (found.st_dev, found.st_ino) != self._file:
-            self._close()  # another file stands in its place
-        if self._connection is None:
-            self._connection, self._version = keys.open_keys(self._path, create=False), -1
-            self._file = (found.st_dev, found.st_ino)
-        with reachable(self._path):
-            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        if version == self._version:
-            return None
-        rows = keys.by_hash(self._connection, self._path)
-        self._version = version
-        return rows
+            if self._database is None:
+                self._database, self._seen = keys.open_keys(self._where, create=False), None
+            seen = keys.version(self._database), self._defaults
+            if seen == self._seen:
+                return None
+            known = keys.read_known(self._database)
+            self._seen = seen
+            return known
