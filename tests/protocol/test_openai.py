@@ -68,6 +68,13 @@ def test_what_does_not_fit_is_named(changes: dict[str, Any], param: str) -> None
     assert isinstance(found, ApiError) and (found.status, found.param) == (400, param)
 
 
+def test_what_is_told_of_a_body_is_short() -> None:
+    found = chat(messages=[{"role": "x" * 100_000}])
+    assert isinstance(found, ApiError) and len(found.message) < 300
+    deep = read_chat(b'{"model":"m","messages":[{"role":"u"}],"stream_options":{"include_usage":"' + b"x" * 100_000 + b'"}}')
+    assert isinstance(deep, ApiError) and len(deep.message) + len(deep.param or "") < 500
+
+
 def test_a_missing_field_is_named() -> None:
     found = read_chat(b'{"messages":[{"role":"u"}]}')
     assert isinstance(found, ApiError) and found.param == "model"

@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 DONE = b"data: [DONE]\n\n"
+WORDS_MAX = 200  # characters that are told of what does not fit: the client's own values may be among them
 EVENT_MAX = 2**20  # bytes of one server-sent event; longer ones end the stream
+TokensMax = Annotated[int, Meta(ge=1, le=1_000_000)]
 INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -36,37 +38,47 @@ class ApiError(Struct, frozen=True, kw_only=True):
         return b"data: " + self.body(request_id) + b"\n\n"
 
 
-class _Message(Struct):
+NOT_JSON = ApiError(status=400, code="invalid_json", message="the body is not JSON")
+
+
+class ChatMessage(Struct):
+    """One turn; all but its role is the member's business."""
+
     role: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class _StreamOptions(Struct):
+class StreamOptions(Struct):
+    """As OpenAI has it."""
+
     include_usage: bool | None = None
 
 
-class _ChatBody(Struct):
+class ChatBody(Struct):
+    """POST /v1/chat/completions, as far as the gateway looks; everything else passes untouched."""
+
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     n: int | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: TokensMax | None = None
+    max_completion_tokens: TokensMax | None = None
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """What the gateway must know of a chat request; `body` is what the member gets."""
+    """What the gateway must know of a chat request; `body` is what the member gets. tokens_max: of the answer, 0 when not said."""
 
     model: str
     stream: bool
     wants_usage: bool
     body: bytes
+    tokens_max: int = 0
 
     def __repr__(self) -> str:  # the body is a prompt
         return f"ChatRequest(model={self.model!r}, stream={self.stream})"
 
 
-_chat_decoder = msgspec.json.Decoder(_ChatBody)
+_chat_decoder = msgspec.json.Decoder(ChatBody)
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -84,13 +96,20 @@ def read_chat(body: bytes) -> ChatRequest | ApiError:
             fields = _fields_decoder.decode(body)
             fields["stream_options"] = INCLUDE_USAGE
             body = msgspec.json.encode(fields)
-        return ChatRequest(model=chat.model, stream=chat.stream is True, wants_usage=wants_usage, body=body)
+        tokens_max = chat.max_completion_tokens or chat.max_tokens or 0
+        return ChatRequest(model=chat.model, stream=chat.stream is True, wants_usage=wants_usage, body=body, tokens_max=tokens_max)
     except msgspec.ValidationError as error:
-        words, _, place = str(error).partition(" - at `$")
-        field = place.strip("`").lstrip(".") or (re.findall(r"required field `(\w+)`", words) or [None])[0]
-        return ApiError(status=400, code="invalid_body", message=f"the body does not fit: {words}", param=field)
+        return misfit(error)
     except (ValueError, RecursionError):
-        return ApiError(status=400, code="invalid_json", message="the body is not JSON")
+        return NOT_JSON
+
+
+def misfit(error: msgspec.ValidationError) -> ApiError:
+    """What msgspec says of a body that does not fit, with the place as `param`."""
+    words, _, place = str(error).partition(" - at `$")
+    field = place.strip("`").lstrip(".") or (re.findall(r"required field `(\w+)`", words) or [None])[0]
+    message = f"the body does not fit: {words[:WORDS_MAX]}"
+    return ApiError(status=400, code="invalid_body", message=message, param=field and field[:WORDS_MAX])
 
 
 def models_page(aliases: Sequence[str], created: int) -> bytes:
@@ -160,27 +179,21 @@ class StreamBroken(ValueError):
     """The member's stream is not what it should be."""
 
 
-class StreamRewriter:
-    """A member's event stream under the alias and id that the client knows, a socket read at a time.
+class MemberStream:
+    """A member's event stream, a socket read at a time. What clients get of it is the subclass's: OpenAI's, or another dialect's.
 
-    `feed(bytes)` gives the bytes to pass on: whole events only, `[DONE]` kept back (usage is written first). Most reads are
-    rewritten without parsing: a member begins all its events alike, `data: {"id":...,"model":...`, which no JSON string can hold
-    because its quotes would be escaped. A read in which anything looks otherwise is parsed event by event.
+    `feed(bytes)` gives the bytes to pass on, of whole events only; `last()` what ends the stream, kept back until usage is written.
     """
 
-    def __init__(self, *, alias: str, public_id: str, wants_usage: bool) -> None:
+    def __init__(self) -> None:
         self.tokens = Tokens()
         self.done = False  # [DONE] was seen
         self.spoke = False  # an event with a choice was seen
         self.error: tuple[str, str] | None = None  # (message, code) of an error event
-        self._alias = alias
-        self._public_id = public_id
-        self._wants_usage = wants_usage
         self._tail = b""
-        self._known: tuple[bytes, bytes] | None = None  # how the member begins its events, how we do
 
     def feed(self, data: bytes) -> bytes:
-        """Raises StreamBroken for an event that is too long or no JSON."""
+        """Raises StreamBroken for an event that is too long, no JSON, or that cannot be told."""
         block = self._tail + data if self._tail else data
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
@@ -193,19 +206,15 @@ class StreamRewriter:
         block = block[:end]
         if not block or self.done:
             return b""
-        return self._replace(block) or b"".join([self._event(event) for event in block.split(b"\n\n") if event.strip()])
+        return self._block(block)
 
-    def _replace(self, block: bytes) -> bytes:
-        """The block with its events' beginnings replaced, b"" if that may not be enough."""
-        if self._known is None:
-            return b""
-        theirs, ours = self._known
-        events = block.count(theirs)
-        if events != block.count(b"data: ") or events != block.count(b"\n\n"):
-            return b""
-        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block or b'"error"' in block:
-            return b""
-        return block.replace(theirs, ours)
+    def last(self) -> bytes:
+        """The end of a good stream."""
+        return DONE
+
+    def _block(self, block: bytes) -> bytes:
+        """Whole events; each is parsed unless the subclass knows better."""
+        return b"".join([self._event(event) for event in block.split(b"\n\n") if event.strip()])
 
     def _event(self, event: bytes) -> bytes:
         """One event, parsed; b"" if the client does not get it."""
@@ -228,11 +237,51 @@ class StreamRewriter:
             return b""
         if isinstance(chunk.get("usage"), dict):
             self.tokens = read_tokens(chunk["usage"])
-            if not self._wants_usage:
-                if not chunk.get("choices"):
-                    return b""
-                del chunk["usage"]
         self.spoke = self.spoke or bool(chunk.get("choices"))
+        try:
+            return self._chunk(chunk, data)
+        except RecursionError as error:  # in an answer there may be more around it
+            raise StreamBroken("an event is too deep") from error
+
+    def _chunk(self, chunk: dict[str, Any], data: bytes) -> bytes:
+        """One chunk of the answer, its text in `data`, as the client gets it."""
+        raise NotImplementedError
+
+
+class StreamRewriter(MemberStream):
+    """OpenAI's own: the member's chunks under the alias and id that the client knows.
+
+    Most reads are rewritten without parsing: a member begins all its events alike, `data: {"id":...,"model":...`, which no JSON string
+    can hold because its quotes would be escaped. A read in which anything looks otherwise is parsed event by event.
+    """
+
+    def __init__(self, *, alias: str, public_id: str, wants_usage: bool) -> None:
+        super().__init__()
+        self._alias = alias
+        self._public_id = public_id
+        self._wants_usage = wants_usage
+        self._known: tuple[bytes, bytes] | None = None  # how the member begins its events, how we do
+
+    def _block(self, block: bytes) -> bytes:
+        return self._replace(block) or super()._block(block)
+
+    def _replace(self, block: bytes) -> bytes:
+        """The block with its events' beginnings replaced, b"" if that may not be enough."""
+        if self._known is None:
+            return b""
+        theirs, ours = self._known
+        events = block.count(theirs)
+        if events != block.count(b"data: ") or events != block.count(b"\n\n"):
+            return b""
+        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block or b'"error"' in block:
+            return b""
+        return block.replace(theirs, ours)
+
+    def _chunk(self, chunk: dict[str, Any], data: bytes) -> bytes:
+        if isinstance(chunk.get("usage"), dict) and not self._wants_usage:
+            if not chunk.get("choices"):
+                return b""
+            del chunk["usage"]
         if self._known is None:
             self._learn(chunk, data)
         chunk["id"], chunk["model"] = self._public_id, self._alias

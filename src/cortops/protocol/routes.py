@@ -12,6 +12,8 @@ from cortops.words.errors import BadInput
 
 REQUEST_ID_HEADER = "X-Request-ID"
 TASK_HEADER = "X-Cortensor-Task"
+TIMEOUT_HEADER = "X-Request-Timeout"  # seconds that are left for the answer; ours
+TIMEOUT_CHARS_MAX = 16
 REFERENCE_CHARS_MAX = 128
 TEMPLATE_BYTES_MAX = 8_192
 PUBLIC_DEVELOPMENT_KEY = "default-dev-token"  # documented for everyone (facts A.2), so never a key
@@ -86,6 +88,14 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     code: str
     param: str | None = None
+
+
+def read_timeout(header: str) -> float | None:
+    """TIMEOUT_HEADER's value in seconds; None where it is absent or no number that could be meant."""
+    whole, dot, part = header.strip().partition(".")
+    if len(header) > TIMEOUT_CHARS_MAX or not (whole.isascii() and whole.isdigit()) or (dot and not (part.isascii() and part.isdigit())):
+        return None
+    return float(header)
 
 
 def error_json(error: ErrorBody) -> bytes:

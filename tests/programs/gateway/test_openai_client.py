@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import openai
@@ -16,6 +16,7 @@ import pytest
 from gateway_rig import MODEL, issue_key, make_config
 
 from cortops.protocol import usage
+from cortops.protocol.limits import KeyLimits
 from cortops.testing.upstream import FakeRouter, Manner
 
 pytestmark = pytest.mark.real
@@ -62,7 +63,7 @@ def test_chat_stream_models_wrong_key_and_the_rows(tmp_path: Path) -> None:
     with router_in_thread(FakeRouter(Manner())) as router:
         config = tmp_path / "gateway.json"
         config.write_bytes(make_config(tmp_path, [router]).to_json())
-        key = issue_key(tmp_path)
+        key, poor = issue_key(tmp_path), issue_key(tmp_path, limits=KeyLimits(tokens_per_month=60))
         with process(config) as (_, port):
             base = f"http://127.0.0.1:{port}/v1"
             messages = [{"role": "user", "content": "Hi"}]
@@ -97,10 +98,15 @@ def test_chat_stream_models_wrong_key_and_the_rows(tmp_path: Path) -> None:
                 with pytest.raises(openai.AuthenticationError) as wrong:
                     client.chat.completions.create(model=MODEL, messages=messages)
                 assert wrong.value.code == "invalid_api_key"
-        connection = usage.open_usage(tmp_path / "usage.db")
-        rows = usage.rows_since(connection, tmp_path / "usage.db", 0)
-        connection.close()
-        assert sorted(row.status for row in rows) == ["failed", "ok", "ok", "ok", "ok", "refused"]
+            with openai.OpenAI(base_url=base, api_key=poor, max_retries=5) as client:
+                with pytest.raises(openai.RateLimitError) as large:
+                    client.chat.completions.create(model=MODEL, messages=messages, max_tokens=100)
+                assert (large.value.code, large.value.type) == ("tokens_limit_exceeded", "tokens")
+        with closing(usage.open_usage(tmp_path / "usage.db")) as database:
+            rows = usage.rows_since(database, 0)
+        assert sorted(row.status for row in rows) == ["failed", "ok", "ok", "ok", "ok", "refused", "refused"], (
+            "what is too large is not asked again"
+        )
 
 
 def test_killed_under_load_each_request_that_was_answered_has_one_row(tmp_path: Path) -> None:
@@ -121,9 +127,8 @@ def test_killed_under_load_each_request_that_was_answered_has_one_row(tmp_path: 
             gateway.communicate()
         with process(config):
             pass
-        connection = usage.open_usage(tmp_path / "usage.db")
-        rows = usage.rows_since(connection, tmp_path / "usage.db", 0)
-        connection.close()
+        with closing(usage.open_usage(tmp_path / "usage.db")) as database:
+            rows = usage.rows_since(database, 0)
         assert sorted(row.request_id for row in rows) == sorted(answered)
         assert not list((tmp_path / "spool-1").iterdir())
 

@@ -43,3 +43,9 @@ def mined(event: Event, miner: str) -> Mined | None:
         case "TaskEnded":
             return Mined(reached=Reached.ENDED)
     return None
+
+
+def time_for(progress: Progress, own_s: float) -> float:
+    """How long the engine may take, seconds: what the task allows until the precommit (requestParams[0]), within our own limit."""
+    asked = progress.request_params[0] if progress.request_params else 0
+    return min(own_s, asked) if asked else own_s

@@ -16,7 +16,7 @@ from cortops.programs.common.progress import Key, Progress, key_of, progress_of
 from cortops.programs.miner import task as machine
 from cortops.programs.miner.buffers import Buffers
 from cortops.programs.miner.engine import run as run_engine
-from cortops.programs.miner.reading import mined, reading
+from cortops.programs.miner.reading import mined, reading, time_for
 from cortops.protocol.chat import REPLY_TEXT_BYTES_MAX, Assembly, Note
 from cortops.protocol.http import HttpClient, HttpFailure
 from cortops.protocol.link import Chunk, Failed, Result
@@ -171,12 +171,12 @@ class Runner:
     async def _run_engine(self, key: Key, running: _Running) -> None:
         """Run, stream, and feed the outcome."""
         session, task = key
-        timeout_s = self._settings.task_timeout_s
+        timeout_s = time_for(running.progress, self._settings.task_timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await self._reply(key, running.progress)
+                reply = await self._reply(key, running.progress, timeout_s)
         except (HttpFailure, BadInput, StepFailed, TimeoutError) as error:
-            why = f"no result within {timeout_s} s" if isinstance(error, TimeoutError) else str(error)
+            why = f"no result within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
             self._feed(key, machine.EngineFailed(why=why))
             return
         finish = reply.finish_reason or "stop"
@@ -185,15 +185,13 @@ class Runner:
         self._buffers.put(key, Result(session=session, task=task, text=text, finish_reason=finish, usage=reply.usage))
         self._feed(key, machine.EngineDone(text=text, text_hash=result_hash(text)))
 
-    async def _reply(self, key: Key, progress: Progress) -> Assembly:
+    async def _reply(self, key: Key, progress: Progress, timeout_s: float) -> Assembly:
         """The engine's whole reply, streamed on the way. What would not fit on chain ends it, as max_tokens does."""
         session, task = key
         settings = self._settings
         reply, index = Assembly(), 0
         asked_at = self._clock.monotonic()
-        async with aclosing(
-            run_engine(self._http, settings.engine_url, progress, settings.engine_model, settings.task_timeout_s)
-        ) as chunks:
+        async with aclosing(run_engine(self._http, settings.engine_url, progress, settings.engine_model, timeout_s)) as chunks:
             async for chunk in chunks:
                 longer = reply.add(chunk)
                 if len(longer.text.encode()) > REPLY_TEXT_BYTES_MAX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -22,12 +23,14 @@ from cortops.protocol.routes import (
     REFERENCE_CHARS_MAX,
     REQUEST_ID_HEADER,
     TASK_HEADER,
+    TIMEOUT_HEADER,
     TaskRequest,
     chat_task,
     native_task,
     over_bound,
     read_chat,
     read_native,
+    read_timeout,
     sse,
 )  # fmt: skip
 from cortops.protocol.settings import RouterSettings
@@ -142,9 +145,9 @@ class Server:
             raise BadInput("session_id is needed, in the body or in the path - at `$.session_id`")
         session = int(named) if named is not None else int(body.session_id or 0)
         reference = self._reference(body.client_reference or request.headers.get(REQUEST_ID_HEADER, ""))
-        task = native_task(body, session, reference, self.settings.precommit_timeout_s)
+        timeout_s = self._timeout_s(request, body.timeout)
+        task = native_task(body, session, reference, self._precommit_s(timeout_s))
         self._check(task)
-        timeout_s = min(body.timeout or self.settings.request_timeout_s, self.settings.request_timeout_s)
         client = self.desk.ask(task, stream=body.stream, with_tools=False, timeout_s=timeout_s)
         form = NativeForm(model=f"session-{session}", created=int(self.clock.now()))
         return await self._answer(request, task, client, form, stream=body.stream)
@@ -154,10 +157,11 @@ class Server:
         chat, body = read_chat(await request.read())
         session = int(request.match_info["sid"])
         reference = self._reference(request.headers.get(REQUEST_ID_HEADER, ""))
-        task = chat_task(chat, body, session, reference, self.settings.precommit_timeout_s)
+        timeout_s = self._timeout_s(request)
+        task = chat_task(chat, body, session, reference, self._precommit_s(timeout_s))
         self._check(task)
         stream, with_tools = bool(chat.stream), bool(chat.tools)
-        client = self.desk.ask(task, stream=stream, with_tools=with_tools, timeout_s=self.settings.request_timeout_s)
+        client = self.desk.ask(task, stream=stream, with_tools=with_tools, timeout_s=timeout_s)
         form = ChatForm(
             model=chat.model or f"session-{session}",
             created=int(self.clock.now()),
@@ -165,6 +169,15 @@ class Server:
             include_usage=chat.stream_options is not None and chat.stream_options.include_usage,
         )
         return await self._answer(request, task, client, form, stream=stream)
+
+    def _timeout_s(self, request: web.Request, wanted_s: float | None = None) -> float:
+        """The shortest of what the client waits, what it wants, and our own limit."""
+        left_s = read_timeout(request.headers.get(TIMEOUT_HEADER, ""))
+        return min(self.settings.request_timeout_s, *(limit for limit in (left_s, wanted_s) if limit is not None))
+
+    def _precommit_s(self, timeout_s: float) -> int:
+        """What the miners get: no longer than somebody waits for them."""
+        return min(self.settings.precommit_timeout_s, max(1, math.ceil(timeout_s)))
 
     def _reference(self, given: str) -> str:
         reference = given or self.new_reference()
