@@ -10,6 +10,7 @@ from cortops.words.entity import Entity
 from cortops.words.errors import GateClosed
 from cortops.words.evidence import Check
 from cortops.words.question import Question
+from cortops.words.state import State
 
 ASK_FIRST_S, ASK_LAST_S = 0.1, 2.0
 
@@ -24,9 +25,9 @@ async def wait_until_well(
     deadline_s: float,
 ) -> None:
     """Return when every check of `entities` is ok; GateClosed names what is not at the deadline. Only what these checks ask is asked,
-    soon at first, then ever less often.
+    soon at first, then ever less often. What a person keeps in maintenance is waited for by nobody.
     """
-    watched = [check for check in checks if check.entity in set(entities)]
+    watched = [check for check in checks if check.entity in set(entities) and check.makes != State.MAINTENANCE]
     asked = {name for check in watched for name in check.asks}
     wanted = [question for question in questions if question.id in asked]
     end = clock.monotonic() + deadline_s

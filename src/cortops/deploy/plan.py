@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise, takewhile
 
 from cortops.deploy import program_plan
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Unseen
 from cortops.words.change import Action, Change, Plan, Reversal, Unchanged, UnknownPlace
 from cortops.words.errors import BadInput
-from cortops.words.resource import Contract, ContractState, Cortensord, Directory, Funded, NodeProgram, Resource, Service
+from cortops.words.resource import (
+    Certificate,
+    Contract,
+    ContractState,
+    Cortensord,
+    Directory,
+    DnsRecord,
+    Funded,
+    NodeProgram,
+    Resource,
+    Service,
+)
 
 _FORWARD_ONLY = (Contract, ContractState, Funded)
-_KEPT = (*_FORWARD_ONLY, Cortensord, NodeProgram)  # no longer declaring them deletes nothing
+_KEPT = (*_FORWARD_ONLY, Certificate, Cortensord, NodeProgram)  # no longer declaring them deletes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ def plan(
     moving: set[str] = set()  # what this plan changes, and all that needs it, however far
     for resource in order:
         key, coming = resource.key, not moving.isdisjoint(resource.needs)
-        decisions[key] = _decide(by_key[key], observed[key], coming)
+        decisions[key] = _decide(by_key[key], observed[key], coming, moving)
         if coming or decisions[key].action:
             moving.add(key)
     waves = _waves(order, decisions)
@@ -99,8 +111,8 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
     return list(done.values())
 
 
-def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
-    """What to do about one resource; `coming`: something that it needs is changed by this plan."""
+def _decide(desired: Desired, seen: Observed, coming: bool, moving: Collection[str]) -> _Decision:
+    """What to do about one resource. coming: something that it needs is changed by this plan. moving: all that is, up to here."""
     resource = desired.resource
     if isinstance(seen, Unseen):
         if coming:
@@ -114,13 +126,32 @@ def _decide(desired: Desired, seen: Observed, coming: bool) -> _Decision:
     if isinstance(seen, Absent):
         return _Decision(Action.CREATE, f"missing, declared at {resource.because}")
     differences = _differences(desired.attributes, seen.attributes)
-    if not differences:
-        return _Decision(None, _well(resource))
     if isinstance(resource, Service):
-        if set(differences) == {"running"}:
-            return _Decision(Action.START, "defined, but not running")
+        return _service(resource, differences, moving)
+    return _Decision(Action.UPDATE, _told(differences)) if differences else _Decision(None, _well(resource))
+
+
+def _service(service: Service, differences: Mapping[str, tuple[str, str]], moving: Collection[str]) -> _Decision:
+    """The least that makes it so: a start reads all files, a reload only what it is said to. A file that is put back as it was is read
+    again too: whoever had changed it may have had it read.
+    """
+    others = differences.keys() - {"loaded"}
+    if others == {"running"}:
+        return _Decision(Action.START, "defined, but not running")
+    if others:
         return _Decision(Action.RESTART, _told(differences))
-    return _Decision(Action.UPDATE, _told(differences))
+    changed = [key.partition(" ")[2] for key in service.reload.on if key in moving] if service.reload else []
+    if service.reload is None or not (changed or differences):
+        return _Decision(None, _well(service))
+    after = f"after {', '.join(changed)}" if changed else "its files are newer than what it has read"
+    check = _short_command(service.reload.check)
+    return _Decision(Action.RELOAD, f"{after}{f'; {check} first' if check else ''}; {service.reload.signal} to what runs, no restart")
+
+
+def _short_command(words: Sequence[str]) -> str:
+    """`nginx -t`: the program, and its words up to the first option that a path follows."""
+    plain = [word for word, _ in takewhile(lambda pair: "/" not in pair[1], pairwise(words[1:])) if "/" not in word]
+    return " ".join((words[0].rpartition("/")[2], *plain)) if words else ""
 
 
 def _not_adopted(resource: Cortensord, declared: Mapping[str, str], seen: Present | Absent) -> _Decision:
@@ -165,6 +196,10 @@ def _well(resource: Resource) -> str:
         return "the contract holds this value"
     if isinstance(resource, Funded):
         return "holds enough"
+    if isinstance(resource, DnsRecord):
+        return f"leads to {', '.join(resource.values)}"
+    if isinstance(resource, Certificate):
+        return "obtained, and a third of its life or more is left"
     return "content and mode as declared"
 
 
@@ -188,9 +223,16 @@ def _change(resource: Resource, decision: _Decision, wave: int) -> Change:
         resource=resource.id,
         action=decision.action,
         reason=decision.reason,
-        reversal=Reversal.FORWARD_ONLY if isinstance(resource, _FORWARD_ONLY) else Reversal.RESTORE,
+        reversal=_reversal(resource, decision.action),
         wave=wave,
     )
+
+
+def _reversal(resource: Resource, action: Action) -> Reversal:
+    """A renewed certificate tells nobody anything new: its name is in public logs since the first."""
+    if isinstance(resource, DnsRecord) or (isinstance(resource, Certificate) and action is Action.CREATE):
+        return Reversal.EXTERNAL
+    return Reversal.FORWARD_ONLY if isinstance(resource, _FORWARD_ONLY) else Reversal.RESTORE
 
 
 def _gone(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed: Mapping[str, Observed]) -> list[Resource]:
@@ -199,7 +241,7 @@ def _gone(recorded: Sequence[Desired], kept: Mapping[str, Desired], observed: Ma
     return [
         resource
         for resource in reversed(gone)
-        if isinstance(observed.get(resource.key), Present) and not isinstance(resource, _KEPT) and not _keeps_data(resource)
+        if _is_ours(observed.get(resource.key)) and not isinstance(resource, _KEPT) and not _keeps_data(resource)
     ]
 
 
@@ -220,9 +262,14 @@ def _delete(resource: Resource, wave: int) -> Change:
         resource=resource.id,
         action=Action.DELETE,
         reason=f"no longer declared (was {resource.because})",
-        reversal=Reversal.RESTORE,
+        reversal=_reversal(resource, Action.DELETE),
         wave=wave,
     )
+
+
+def _is_ours(seen: Observed | None) -> bool:
+    """Whether it is there, and nobody else's (a record in a zone)."""
+    return isinstance(seen, Present) and seen.attributes.get("of") != "others"
 
 
 def _keeps_data(resource: Resource) -> bool:

@@ -12,6 +12,7 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     START = "start"
+    RELOAD = "reload"  # it reads its files again, and is not restarted
     RESTART = "restart"
     DELETE = "delete"
     ENSURE = "ensure"  # cannot be observed before an earlier wave: looked at then, changed only if needed

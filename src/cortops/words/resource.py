@@ -1,10 +1,17 @@
-"""Resource: one thing that should exist. Its driver is a target or the chain; how each kind is observed and made lives in deploy.kinds."""
+"""Resource: one thing that should exist. Its driver is a target, the chain, DNS or a certificate authority.
+
+How each kind of a target is observed and made lives in deploy.kinds.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from cortops.words.entity import Entity
+
+PUBLIC: Final = "public:"  # before the name of a secret: its public part
+NEW_FILE: Final = "{new}"  # in the words of a File's check: where its new content lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +19,16 @@ class SecretRef:
     """Stands for a secret's value inside content; a spec, plan or manifest holds only this name."""
 
     name: str
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it stands for the public part only, a certificate."""
+        return self.name.startswith(PUBLIC)
+
+
+def public_ref(name: str) -> SecretRef:
+    """Stands for the public part of a secret, as it is when the content is filled in: a certificate beside its key, today's like that."""
+    return SecretRef(PUBLIC + name)
 
 
 Content = tuple[str | SecretRef, ...]
@@ -57,11 +74,16 @@ class Directory(_Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File(_Resource):
-    """A file with its content; secrets are references in it."""
+    """A file with its content; secrets are references in it.
+
+    check: a program that must accept the new content before it takes the place of the old, which stays where it does not. NEW_FILE among
+    its words is where that lies meanwhile, beside the old. It runs as whoever applies.
+    """
 
     path: str
     content: Content
     mode: int = 0o644
+    check: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -123,10 +145,24 @@ class AuthorizedKey(_Resource):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """How a running program takes changed files without a restart: by a signal to its main process.
+
+    on: keys of those files. check: a program that must accept them, in their places, first; where it does not, nothing is signalled,
+    started or restarted, and what runs goes on with what it read before. It runs as whoever applies.
+    """
+
+    on: tuple[str, ...]
+    check: tuple[str, ...] = ()
+    signal: str = "HUP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(_Resource):
     """A supervised program. Its unit, restart policy, owner and log are one thing.
 
-    restart_on: keys of files or blobs whose change restarts it. ports: TCP ports it listens on, checked free before the first start.
+    restart_on: keys of files or blobs whose change restarts it; reload: of those that it takes without one.
+    ports: TCP ports it listens on, checked free before the first start.
     stop_timeout_s: after the stop signal it is killed. log_max_mib: the log is rotated at this size, `log_keep` old ones stay.
     """
 
@@ -138,6 +174,7 @@ class Service(_Resource):
     owner: str = ""
     ports: tuple[int, ...] = ()
     restart_on: tuple[str, ...] = ()
+    reload: Reload | None = None
     stop_signal: str = "TERM"
     stop_timeout_s: int = 10
     log_max_mib: int = 20
@@ -194,6 +231,39 @@ class Funded(_Resource):
     @property
     def id(self) -> str:
         return f"funded:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsRecord(_Resource):
+    """All records of one name and type in a zone that we keep; its place is that zone.
+
+    name, values: names without a final dot. type: A, AAAA or CNAME. ttl_s: how long resolvers may keep it.
+    """
+
+    name: str
+    type: str
+    values: tuple[str, ...]
+    ttl_s: int
+
+    @property
+    def id(self) -> str:
+        return f"record:{self.name}/{self.type}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate(_Resource):
+    """A certificate that an authority gives by ACME (RFC 8555) for one hostname; its files are resources of their own.
+
+    secret: where key and certificate are kept. host: whose nginx answers the authority.
+    """
+
+    hostname: str
+    secret: str
+    host: str
+
+    @property
+    def id(self) -> str:
+        return f"certificate:{self.hostname}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,4 +324,18 @@ class NodeProgram(_Resource):
         return f"node-program:{self.name}"
 
 
-Resource = Directory | File | Blob | Tree | AuthorizedKey | Service | Contract | ContractState | Funded | Cortensord | NodeProgram
+Resource = (
+    Directory
+    | File
+    | Blob
+    | Tree
+    | AuthorizedKey
+    | Service
+    | Contract
+    | ContractState
+    | Funded
+    | DnsRecord
+    | Certificate
+    | Cortensord
+    | NodeProgram
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import ssl
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from cortops.deploy import authority
+from cortops.environment.declared import Environment
 from cortops.local.here import host_here
 from cortops.protocol.http import HttpClient, HttpReply
 from cortops.surfaces.proxy.nginx import NginxSite, ServerName, render
+from cortops.surfaces.proxy.ways import way
 from cortops.targets.supervisord import Supervisord
 from cortops.testing.clock import turn_until
 from cortops.words.clock import SystemClock
@@ -126,6 +129,24 @@ class Front:
         reply = await self.ask(hostname, path, method, body)
         assert reply.status == 200, reply.body
         return dict(json.loads(reply.body))
+
+
+def server_of(env: Environment, hostname: str) -> ServerName:
+    """As the render of the proxy makes it, but for addresses and certificates, which `front` fills in."""
+    leads, route = way(env, hostname), env.proxy[hostname]
+    return ServerName(
+        hostname=hostname,
+        listen=(),
+        certificate="",
+        certificate_key="",
+        who=leads.who,
+        upstreams=leads.upstreams,
+        locations=leads.locations,
+        methods=leads.methods,
+        believes=route.trusted_proxies,
+        body_max_kib=math.ceil(route.body_max_mib * 1024),
+        read_timeout_s=route.read_timeout_s,
+    )
 
 
 @asynccontextmanager

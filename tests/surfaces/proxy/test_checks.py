@@ -77,7 +77,16 @@ def test_nginx_that_does_not_listen_is_ill_and_our_own_blindness_is_not(hostname
         assert verdict(hostname, silent).outcome == outcome
 
 
-@pytest.mark.parametrize(("days", "outcome"), [(90, "ok"), (14, "ok"), (13, "bad"), (-1, "bad")])
-def test_a_certificate_holds_for_two_more_weeks(days: int, outcome: str) -> None:
-    found = verdict("rpc.localhost", answer({"not_after": NOW + days * 86_400}, 0), "certificate")
-    assert (found.outcome, found.text) == (outcome, f"valid for {days} more days")
+@pytest.mark.parametrize(
+    ("days", "certificate", "renewal"),
+    [(90, "ok", "ok"), (21, "ok", "ok"), (20, "ok", "bad"), (7, "ok", "bad"), (6, "bad", "bad"), (-1, "bad", "bad")],
+)
+def test_a_certificate_not_renewed_degrades_after_three_weeks_and_is_down_after_one(days: int, certificate: str, renewal: str) -> None:
+    asked = answer({"not_after": NOW + days * 86_400}, 0)
+    found = verdict("rpc.localhost", asked, "certificate"), verdict("rpc.localhost", asked, "renewal")
+    assert [item.outcome for item in found] == [certificate, renewal]
+    assert all(f"valid for {days} more days" in item.text for item in found)
+    assert {check.name: check.makes for check in proxy.checks(ENV, SITE) if check.asks == ("tls:rpc.localhost",)} == {
+        "certificate": "down",
+        "renewal": "degraded",
+    }

@@ -13,7 +13,18 @@ import pytest
 from tests.surfaces.proxy.nginx_rig import nginx_program, seed
 
 from cortops.deploy import authority
-from cortops.surfaces.proxy.nginx import FAILED_FOR_S, Closed, NginxSite, Open, Refusal, ServerName, Upstream, render
+from cortops.surfaces.proxy.nginx import (
+    FAILED_FOR_S,
+    ZONE_MIB,
+    ClientLimit,
+    Closed,
+    NginxSite,
+    Open,
+    Refusal,
+    ServerName,
+    Upstream,
+    render,
+)
 from cortops.testing.clock import START
 
 ONE = ServerName(
@@ -115,36 +126,71 @@ def test_nothing_is_buffered_nor_sent_twice_and_the_client_is_not_believed(tmp_p
     assert value(blocks, "proxy_buffering") == ["off"]
     assert value(blocks, "proxy_next_upstream") == ["error", "timeout"], "non_idempotent would send a POST again"
     told = {" ".join(header["args"]) for header in inside(blocks, "proxy_set_header")}
-    assert told == {"Connection ", "Host $http_host", "X-Forwarded-For $remote_addr", "X-Forwarded-Proto https"}
+    known = {"Connection ", "Host $http_host", "X-Forwarded-For $remote_addr", "X-Forwarded-Proto https", "X-Request-ID $shown_id"}
+    assert told == known
     for server in inside(blocks, "server"):
         everything = [*server["block"], *(line for way in inside(server["block"], "location") for line in way["block"])]
         assert not [line for line in everything if line["directive"] in ("proxy_set_header", "proxy_next_upstream", "proxy_buffering")]
+        assert not [line for line in everything if line["directive"] in ("set_real_ip_from", "real_ip_header")]
 
 
 def test_what_nginx_refuses_by_itself_has_the_one_error_shape_and_says_who(tmp_path: Path) -> None:
     one, two = servers(render(SITE), tmp_path)
-    told = [(404, "not_found"), (413, "request_too_large"), (502, "upstream_unavailable"), (504, "upstream_timeout")]
-    for block, name, expected in ((one, ONE, told), (two, TWO, [told[0], (405, "method_not_allowed"), *told[1:]])):
-        bodies = {}
-        for match, way in locations(block).items():
-            if match.startswith("@refused_"):
-                status, body = value(way, "return")
-                bodies[int(status)] = json.loads(body)["error"]
-        assert [(status, error["code"]) for status, error in bodies.items()] == expected
-        assert all(set(error) == {"message", "type", "code", "param"} and error["message"] for error in bodies.values())
-        assert {error["type"] for status, error in bodies.items() if status < 500} == {"invalid_request_error"}
-        assert {error["type"] for status, error in bodies.items() if status >= 500} == {"api_error"}
-        assert all(name.who in bodies[status]["message"] for status in (502, 504))
-        assert [(page["args"][0], page["args"][1]) for page in inside(block, "error_page")] == [
-            (str(status), f"@refused_{status}") for status in bodies
-        ]
+    for block, name in ((one, ONE), (two, TWO)):
+        found = {match.removeprefix("= /refused/"): way for match, way in locations(block).items() if match.startswith("= /refused/")}
+        told = {of: (value(way, "return")[0], json.loads(value(way, "return")[1])) for of, way in found.items()}
+        assert {of: (status, body["error"]["code"]) for of, (status, body) in told.items()} == {
+            "400": ("400", "bad_request"),
+            "404": ("404", "not_found"),
+            **({"405": ("405", "method_not_allowed")} if name.methods else {}),
+            "413": ("413", "request_too_large"),
+            "414": ("414", "address_too_long"),
+            "494": ("431", "header_too_large"),
+            "497": ("400", "tls_needed"),
+            "502": ("502", "upstream_unavailable"),
+            "504": ("504", "upstream_timeout"),
+        }
+        for status, body in told.values():
+            assert set(body) == {"error", "request_id"} and body["request_id"] == "$shown_id"
+            assert set(body["error"]) == {"message", "type", "code", "param"} and body["error"]["message"]
+            assert body["error"]["type"] == ("invalid_request_error" if int(status) < 500 else "api_error")
+        assert all(name.who in told[of][1]["error"]["message"] for of in ("502", "504"))
+        assert [(page["args"][0], page["args"][-1]) for page in inside(block, "error_page")] == [(of, f"/refused/{of}") for of in found]
+        assert all(inside(way, "internal") for way in found.values()), "nobody asks for a refusal by its address"
 
 
 def test_a_hostname_may_take_some_methods_only(tmp_path: Path) -> None:
     one, two = servers(render(SITE), tmp_path)
-    assert not inside(one, "if")
-    assert value(two, "if") == ["$request_method", "!~", "^(GET|HEAD)$"]
-    assert ["Allow", "GET, HEAD", "always"] in [line["args"] for line in inside(locations(two)["@refused_405"], "add_header")]
+    assert not inside(locations(one)["= /v1/models"], "if")
+    assert value(locations(two)["/"], "if") == ["$request_method", "!~", "^(GET|HEAD)$"]
+    assert ["Allow", "GET, HEAD", "always"] in [line["args"] for line in inside(locations(two)["= /refused/405"], "add_header")]
+
+
+def test_a_place_has_its_own_timeout_body_and_limits_and_the_refusal_says_when_to_come_again(tmp_path: Path) -> None:
+    slow = ClientLimit(name="api.lab-1.example_trial", per_min=4, burst=2, at_once=3)
+    place = Open(match="= /trial", upstream=ONE.upstreams[0].name, read_timeout_s=30, body_max_kib=9, limit=slow)
+    text = render(replace(SITE, servers=(replace(ONE, locations=(*ONE.locations, place, replace(place, match="= /again"))), TWO)))
+    blocks = http(text, tmp_path)
+    assert value(blocks, "limit_req_zone") == ["$binary_remote_addr", f"zone=rate_{slow.name}:{ZONE_MIB}m", "rate=4r/m"], "once for both"
+    assert value(blocks, "limit_conn_zone") == ["$binary_remote_addr", f"zone=open_{slow.name}:{ZONE_MIB}m"]
+    assert (value(blocks, "limit_req_status"), value(blocks, "limit_conn_status")) == (["429"], ["429"])
+    one, two = servers(text, tmp_path)
+    own = locations(one)["= /trial"]
+    assert value(own, "limit_req") == [f"zone=rate_{slow.name}", "burst=2", "nodelay"]
+    assert value(own, "limit_conn") == [f"open_{slow.name}", "3"]
+    assert (value(own, "proxy_read_timeout"), value(own, "client_max_body_size")) == (["30s"], ["9k"])
+    assert not inside(locations(one)["= /v1/models"], "limit_req")
+    refused = locations(one)["= /refused/429"]
+    assert json.loads(value(refused, "return")[1])["error"]["retry_after_s"] == 15
+    assert [line["args"][:2] for line in inside(refused, "add_header")] == [["Retry-After", "15"], ["X-Request-ID", "$shown_id"]]
+    assert "= /refused/429" not in locations(two)
+
+
+def test_only_declared_networks_are_believed_about_the_clients_address(tmp_path: Path) -> None:
+    one, two = servers(render(replace(SITE, servers=(replace(ONE, believes=("10.0.0.0/24", "fd00::/8")), TWO))), tmp_path)
+    assert [line["args"] for line in inside(one, "set_real_ip_from")] == [["10.0.0.0/24"], ["fd00::/8"]]
+    assert (value(one, "real_ip_header"), value(one, "real_ip_recursive")) == (["X-Forwarded-For"], ["on"])
+    assert not inside(two, "set_real_ip_from")
 
 
 @pytest.mark.parametrize(("user", "first"), [("", "daemon off;"), ("root", "user root;")])

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.surfaces.proxy.nginx_rig import Behind, Front, front
+from tests.surfaces.proxy.nginx_rig import Behind, Front, front, server_of
 from tests.surfaces.stage import example, site_of
 
 from cortops.environment.declared import Environment
 from cortops.environment.model import RouterNode
-from cortops.surfaces.proxy.nginx import Closed, Open, ServerName
+from cortops.surfaces.proxy.nginx import Closed, Open
 from cortops.surfaces.proxy.render import render
 from cortops.surfaces.proxy.ways import SESSIONS_TOLD_MAX, Way, way, who
 from cortops.words.resource import File
@@ -54,7 +54,8 @@ def test_the_bundled_environments_configuration_is_as_recorded() -> None:
 def test_the_gateways_name_leads_to_all_its_processes_by_family() -> None:
     found = way(ENV, "gateway.localhost")
     assert upstreams(found) == {"to_gateway.localhost": ("127.0.0.1:8400", "127.0.0.1:8401")}
-    assert list(opened(found)) == ["= /health", "= /v1/chat/completions", "= /v1/models", "/v1/models/"]
+    posts = ["= /v1/chat/completions", "= /v1/completions", "= /v1/messages"]
+    assert list(opened(found)) == ["= /health", "= /openapi.json", *posts, "= /v1/models", "/v1/models/"]
     assert (found.methods, found.who) == ((), "the gateway")
 
 
@@ -136,19 +137,8 @@ def through(folder: Path, behind: Mapping[str, Behind], hostname: str, work: Cal
     nodes = {name: node.model_copy(update={"port": behind[name].port}) if name in behind else node for name, node in ENV.nodes.items()}
     assert ENV.monitor is not None
     monitor = ENV.monitor.model_copy(update={"port": behind["watch"].port}) if "watch" in behind else ENV.monitor
-    leads = way(replace(ENV, nodes=nodes, monitor=monitor), hostname)
-    server = ServerName(
-        hostname=hostname,
-        listen=(),
-        certificate="",
-        certificate_key="",
-        who=leads.who,
-        upstreams=leads.upstreams,
-        locations=leads.locations,
-        methods=leads.methods,
-        body_max_kib=64,
-        read_timeout_s=30,
-    )
+    route = ENV.proxy[hostname].model_copy(update={"body_max_mib": 0.0625, "read_timeout_s": 30})
+    server = server_of(replace(ENV, nodes=nodes, monitor=monitor, proxy={**ENV.proxy, hostname: route}), hostname)
 
     async def run() -> None:
         async with front(folder, server) as nginx:

@@ -41,7 +41,7 @@ def kind_of(resource: Resource) -> Kind[Any]:
 def desire(resources: Iterable[Resource], fill: Callable[[Content], bytes], manager: Supervisor) -> tuple[Desired, ...]:
     """Resources of one target -> what is compared and sent, in the same order.
 
-    fill: content -> bytes, secrets filled in. A service's `restart_on` may name only files and blobs given here; BadInput otherwise.
+    fill: content -> bytes, secrets filled in. BadInput where what a service restarts on or reloads is no file, blob or tree given here.
     """
     given = tuple(resources)
     items = {item.key: _desired(item, fill(item.content) if isinstance(item, File) else b"", manager) for item in given}
@@ -56,9 +56,14 @@ def _desired(resource: Resource, payload: bytes, manager: Supervisor) -> Desired
 
 
 def _inputs(service: Service, items: dict[str, Desired]) -> bytes:
+    restarts = _hash(service, "restarts on", service.restart_on, items)
+    return f"{restarts} {_hash(service, 'reloads', service.reload.on, items)}".encode() if service.reload else restarts.encode()
+
+
+def _hash(service: Service, does: str, keys: Iterable[str], items: dict[str, Desired]) -> str:
     digest = hashlib.sha256()
-    for key in sorted(service.restart_on):
+    for key in sorted(keys):
         if key not in items or "sha256" not in items[key].attributes:
-            raise BadInput(f"{service.id} restarts on {key}, which is no file, blob or tree of {service.place}", where=service.because)
+            raise BadInput(f"{service.id} {does} {key}, which is no file, blob or tree of {service.place}", where=service.because)
         digest.update(f"{key}\0{items[key].attributes['sha256']}\n".encode())
-    return digest.hexdigest().encode()
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from cortops.deploy.kinds.kind import Making, Words
 from cortops.deploy.observed import Step
 from cortops.targets.supervision import Supervisor
-from cortops.words.resource import File
+from cortops.words.resource import NEW_FILE, File
 
 
 class FileKind:
@@ -23,9 +23,13 @@ look_file() { # INDEX PATH
   sum=$(hash_of "$2" 2>&1) || { unseen "$1" "$sum"; return; }
   present "$1" "sha256=$sum${tab}mode=$mode"
 }
-make_file() { # PATH MODE BYTES SHA256
-  no_directory "$1" || return 1
-  rm -f "$1.cortops-new" && take "$3" >"$1.cortops-new" && fits "$1.cortops-new" "$4" && settle "$1.cortops-new" "$1" "$2"
+make_file() { # PATH MODE BYTES SHA256 [CHECK...]
+  path=$1 mode=$2
+  no_directory "$path" || return 1
+  rm -f "$path.cortops-new" && take "$3" >"$path.cortops-new" && fits "$path.cortops-new" "$4" || return 1
+  shift 4
+  accepted "$@" || { rm -f "$path.cortops-new"; return 1; }
+  settle "$path.cortops-new" "$path" "$mode"
 }
 remove_file() { rm -f "$1" "$1.cortops-new"; } # PATH
 """
@@ -39,7 +43,8 @@ remove_file() { rm -f "$1" "$1.cortops-new"; } # PATH
     def make(self, resource: File, step: Step, manager: Supervisor) -> Making:
         """The payload is sent as data."""
         payload = step.desired.payload
-        words = ("make_file", resource.path, f"{resource.mode:o}", len(payload), hashlib.sha256(payload).hexdigest())
+        check = (f"{resource.path}.cortops-new" if word == NEW_FILE else word for word in resource.check)
+        words: Words = ("make_file", resource.path, f"{resource.mode:o}", len(payload), hashlib.sha256(payload).hexdigest(), *check)
         return Making(words, payload)
 
     def remove(self, resource: File, manager: Supervisor) -> Words:

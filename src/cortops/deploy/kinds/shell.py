@@ -26,6 +26,12 @@ fits() { # FILE SHA256
   found=$(hash_of "$1") || return 1
   [ "$found" = "$2" ] || { echo "what arrived has sha256 $found, not $2"; return 1; }
 }
+accepted() { # [CHECK...]: whether that program says yes; without one, always
+  [ $# -gt 0 ] || return 0
+  said=$(cd / && "$@" 2>&1 </dev/null) && return 0
+  echo "refused by ${1##*/}: $said"
+  return 1
+}
 no_directory() { # PATH
   if [ -d "$1" ] && [ ! -L "$1" ]; then echo "$1 is a directory"; return 1; fi
 }

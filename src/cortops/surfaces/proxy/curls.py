@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
 from cortops.environment.traffic import Route
+from cortops.surfaces.proxy.certificates import trust_file
+from cortops.surfaces.proxy.ways import family_ways, sample, who
 from cortops.surfaces.reach import LOOPBACK
 
 ASKED = "Why is the sky blue?"
@@ -44,14 +46,15 @@ def curls(env: Environment, ca_file: str, key: str) -> tuple[Curl, ...]:
 
 
 def _curl(env: Environment, hostname: str, route: Route, ca_file: str, key: str) -> Curl:
-    path, shows, options = _asks(env, route, key)
+    path, shows, options = _asks(env, hostname, route, key)
     port = "" if route.port == 443 else f":{route.port}"
-    start = ("curl", "--cacert", _path(ca_file))
+    trusted = ca_file if route.tls.by == "local-ca" else trust_file(env, route)
+    start = ("curl", *(("--cacert", _path(trusted)) if trusted else ()))
     to = () if _is_known_to_curl(hostname) else (("--resolve", f"{hostname}:{route.port}:{LOOPBACK}"),)
     return Curl(hostname=hostname, shows=shows, words=(start, *to, (shlex.quote(f"https://{hostname}{port}{path}"),), *options))
 
 
-def _asks(env: Environment, route: Route, key: str) -> tuple[str, str, tuple[tuple[str, ...], ...]]:
+def _asks(env: Environment, hostname: str, route: Route, key: str) -> tuple[str, str, tuple[tuple[str, ...], ...]]:
     """Path, what it shows, options."""
     if route.to == "gateway" and env.gateway is not None:
         model = next(iter(env.gateway.models))
@@ -61,6 +64,10 @@ def _asks(env: Environment, route: Route, key: str) -> tuple[str, str, tuple[tup
         return "/", "the chain's id", tuple(_json({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}))
     if route.pool is not None:
         return "/api/v1/status", f"how a router of pool {route.pool} is, past the gateway", ()
+    if route.kind == "url":
+        return sample(family_ways(env, hostname, route.lets_through(env.gateway)[0])[0]), f"the way to {who(route)}", ()
+    if route.to == "portal":
+        return "/portal/sign-in", "keys and usage, in a browser; for a key: cortops keys issue --organisation NAME --scope portal", ()
     return "/status.json", "every state with its evidence; the console itself is /", ()
 
 

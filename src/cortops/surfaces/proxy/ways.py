@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cortops.environment.declared import Environment
+from cortops.environment.families import FamilyRules, RouteFamily
 from cortops.environment.model import Monitor, RouterNode
-from cortops.environment.traffic import Gateway, Route
-from cortops.surfaces.proxy.nginx import Closed, Open, Refusal, Upstream
+from cortops.environment.traffic import Route
+from cortops.surfaces.proxy.nginx import ClientLimit, Closed, Open, Refusal, Upstream
+from cortops.surfaces.proxy.paths import COMPLETIONS, GATEWAY_ALWAYS, PORTAL, PORTAL_ALWAYS, paths
 from cortops.surfaces.reach import LOOPBACK, from_host, place
 
-# The gateway's public paths by route family (facts B); its health page is always open.
-GATEWAY_PATHS: Mapping[str, tuple[str, ...]] = {
-    "completion": ("= /v1/chat/completions", "= /v1/models", "/v1/models/"),
-}
-GATEWAY_ALWAYS = ("= /health",)
-
-# A router's public reads (facts A.3, A.6). Both forms where there is one with an id: nginx would redirect from the bare one.
-ROUTER_READS = (
-    *(f"= /api/v1/{name}" for name in ("ping", "status", "info", "about", "miners", "sessions")),
-    "/api/v1/sessions/",
-    "= /api/v1/tasks",
-    "/api/v1/tasks/",
-)
-ROUTER_ABOUT = ("= /about", "/api/v1/about")  # the short address that proxies in the wild give it (facts A.6)
-COMPLETIONS = "/api/v1/completions"
 SESSIONS_TOLD_MAX = 4
 
 
@@ -41,58 +29,132 @@ class Way:
 
 def way(env: Environment, hostname: str) -> Way:
     """Where `hostname` leads, which crosscheck has shown to be declared."""
-    route = env.proxy[hostname]
-    base = f"to_{hostname}"
-    if route.pool is not None:
-        return _pool(env, base, route.pool, route.on)
-    if route.to == "gateway" and env.gateway is not None:
-        return _gateway(env.gateway, base, from_host(env, env.gateway.on, route.on))
-    if route.to == "rpc":
+    route, base = env.proxy[hostname], f"to_{hostname}"
+    if route.kind == "portal":
+        return _portal(env, hostname, base)
+    if route.kind == "rpc":
         node = env.nodes[env.network.rpc.node or ""]
         server = place(from_host(env, node.host, route.on), node.port)
-        return _whole(base, server, who(route), match="= /", methods=("POST",))
-    assert env.monitor is not None
-    return _whole(base, f"{LOOPBACK}:{env.monitor.port}", who(route), match="/", methods=("GET", "HEAD"))
+        return _whole(hostname, route, Upstream(name=base, servers=(server,)), "= /", ("POST",))
+    if route.kind == "console":
+        assert env.monitor is not None
+        return _whole(hostname, route, Upstream(name=base, servers=(f"{LOOPBACK}:{env.monitor.port}",)), "/", ("GET", "HEAD"))
+    main = Upstream(name=base, servers=_servers_of(env, route))
+    ways = [Open(match=match, upstream=base) for match, _ in GATEWAY_ALWAYS] if route.kind == "gateway" else []
+    upstreams, closed = [main], []
+    for family in route.lets_through(env.gateway):
+        found = _family(env, hostname, family, main)
+        upstreams += [upstream for upstream in found.upstreams if upstream not in upstreams]
+        ways += [one for one in found.locations if isinstance(one, Open)]
+        closed += [one for one in found.locations if isinstance(one, Closed)]
+    return Way(who=who(route), upstreams=tuple(upstreams), locations=(*ways, *closed))
+
+
+def family_ways(env: Environment, hostname: str, family: RouteFamily) -> tuple[Open, ...]:
+    """The places of one family that a hostname lets through."""
+    route = env.proxy[hostname]
+    found = _family(env, hostname, family, Upstream(name=f"to_{hostname}", servers=_servers_of(env, route)))
+    return tuple(one for one in found.locations if isinstance(one, Open))
+
+
+def path_of(match: str) -> str:
+    """A path that a match lets through."""
+    return match.removeprefix("= ") + ("1" if match.endswith("/") and not match.startswith("= ") else "")
+
+
+def sample(one: Open) -> str:
+    """A path of a place."""
+    return path_of(one.match)
 
 
 def who(route: Route) -> str:
     """Who stands behind a hostname, as a refusal and a check name them."""
     if route.pool is not None:
         return f"pool {route.pool}"
-    return {"gateway": "the gateway", "rpc": "the chain", "console": f"the console ({Monitor.NAME})"}[route.to]
+    told = {"gateway": "the gateway", "portal": "the portal", "rpc": "the chain", "console": f"the console ({Monitor.NAME})"}
+    return told.get(route.to, f"the router at {route.to}")
 
 
-def _gateway(gateway: Gateway, base: str, ip: str) -> Way:
-    """All its processes share the work."""
-    servers = tuple(place(ip, port) for port in gateway.ports().values())
-    paths = (*GATEWAY_ALWAYS, *(path for family in gateway.families for path in GATEWAY_PATHS[family]))
-    return Way(
-        who="the gateway",
-        upstreams=(Upstream(name=base, servers=servers),),
-        locations=tuple(Open(match=path, upstream=base) for path in paths),
-    )
+def limit_of(hostname: str, route: Route, family: RouteFamily | None) -> ClientLimit | None:
+    """What one client may ask of a family; of a family that says nothing else, together with all others that do not."""
+    own = route.per_family[family].per_client if family is not None and family in route.per_family else None
+    rules = own or route.per_client
+    if rules.requests_per_min is None and rules.at_once is None:
+        return None
+    name = f"{hostname}_{family}" if own is not None else hostname
+    return ClientLimit(name=name, per_min=rules.requests_per_min or 0, burst=rules.burst, at_once=rules.at_once or 0)
 
 
-def _whole(base: str, server: str, who: str, *, match: str, methods: tuple[str, ...]) -> Way:
+def _family(env: Environment, hostname: str, family: RouteFamily, main: Upstream) -> Way:
+    """One family of one hostname: by its own program, where it has one, else by who stands behind the hostname."""
+    route, rules = env.proxy[hostname], env.proxy[hostname].per_family.get(family, FamilyRules())
+    limit = limit_of(hostname, route, family)
+    timeout_s, body_kib = rules.read_timeout_s or 0, math.ceil((rules.body_max_mib or 0) * 1024)
+
+    def opens(match: str, upstream: Upstream, asks: str = "") -> Open:
+        return Open(match=match, upstream=upstream.name, asks=asks, read_timeout_s=timeout_s, body_max_kib=body_kib, limit=limit)
+
+    kind = route.kind if rules.to is None else "url"
+    if rules.to is not None:
+        main = Upstream(name=f"{main.name}_{family}", servers=(_address(rules.to),))
+    elif family == "portal":
+        main = Upstream(name=f"{main.name}_portal", servers=_portal_servers(env, route.on))
+    elif kind == "pool" and family == "completion":
+        serving = _serving(env, env.pools[route.pool or ""].members)
+        if any(routers != env.pools[route.pool or ""].members for routers in serving.values()):
+            return _by_session(env, route, main, serving, opens)
+    shown = paths(kind, family)
+    return Way(who="", upstreams=(main,), locations=tuple(opens(match, main, asks) for match, asks in shown))
+
+
+def _by_session(
+    env: Environment, route: Route, main: Upstream, serving: Mapping[int, tuple[str, ...]], opens: Callable[[str, Upstream], Open]
+) -> Way:
+    """A completion goes to a router that serves its session: the path tells nginx which, the body cannot."""
+    first = {routers: sid for sid, routers in reversed(list(serving.items()))}  # the first session of each set names it
+    groups = {
+        routers: Upstream(name=f"{main.name}_session_{sid}", servers=_servers(env, routers, route.on))
+        for routers, sid in reversed(first.items())
+    }
+    by_session = (opens(f"= {COMPLETIONS}/{sid}", groups[routers]) for sid, routers in serving.items())
+    closed = (Closed(match=match, refusal=_name_it(tuple(serving))) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
+    return Way(who="", upstreams=tuple(groups.values()), locations=(*by_session, *closed))
+
+
+def _whole(hostname: str, route: Route, upstream: Upstream, match: str, methods: tuple[str, ...]) -> Way:
     """All that one program serves below `match`."""
-    upstream = Upstream(name=base, servers=(server,))
-    return Way(who=who, upstreams=(upstream,), locations=(Open(match=match, upstream=base),), methods=methods)
+    opened = Open(match=match, upstream=upstream.name, limit=limit_of(hostname, route, None))
+    return Way(who=who(route), upstreams=(upstream,), locations=(opened,), methods=methods)
 
 
-def _pool(env: Environment, base: str, pool: str, on: str) -> Way:
-    """Reads go to any router. A completion goes to one that serves its session: the path tells nginx which, the body cannot."""
-    members = env.pools[pool].members
-    serving = _serving(env, members)
-    everyone = Upstream(name=base, servers=_servers(env, members, on))
-    reads = (*(Open(match=path, upstream=base) for path in ROUTER_READS), Open(match=ROUTER_ABOUT[0], upstream=base, asks=ROUTER_ABOUT[1]))
-    if all(routers == members for routers in serving.values()):
-        ways = tuple(Open(match=match, upstream=base) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
-        return Way(who=f"pool {pool}", upstreams=(everyone,), locations=(*reads, *ways))
-    named = {routers: f"{base}_session_{sid}" for sid, routers in reversed(serving.items())}  # the first session of each set names it
-    groups = tuple(Upstream(name=name, servers=_servers(env, routers, on)) for routers, name in reversed(named.items()))
-    by_session = tuple(Open(match=f"= {COMPLETIONS}/{sid}", upstream=named[routers]) for sid, routers in serving.items())
-    closed = tuple(Closed(match=match, refusal=_name_it(tuple(serving))) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
-    return Way(who=f"pool {pool}", upstreams=(everyone, *groups), locations=(*reads, *by_session, *closed))
+def _portal(env: Environment, hostname: str, base: str) -> Way:
+    """The portal's own hostname: its start page and health too."""
+    route = env.proxy[hostname]
+    upstream = Upstream(name=base, servers=_portal_servers(env, route.on))
+    limit = limit_of(hostname, route, None)
+    opened = tuple(Open(match=match, upstream=base, asks=asks, limit=limit) for match, asks in (*PORTAL_ALWAYS, *PORTAL))
+    return Way(who=who(route), upstreams=(upstream,), locations=opened, methods=("GET", "HEAD", "POST", "DELETE"))
+
+
+def _portal_servers(env: Environment, on: str) -> tuple[str, ...]:
+    assert env.portal is not None
+    return (place(from_host(env, env.portal.on, on), env.portal.port),)
+
+
+def _servers_of(env: Environment, route: Route) -> tuple[str, ...]:
+    """Of the gateway all its processes, of a pool all its members."""
+    if route.pool is not None:
+        return _servers(env, env.pools[route.pool].members, route.on)
+    if route.kind == "url":
+        return (_address(route.to),)
+    assert env.gateway is not None
+    return tuple(place(from_host(env, each.host, route.on), each.port) for each in env.gateway.instances())
+
+
+def _address(url: str) -> str:
+    """`http://host:port` -> `host:port`."""
+    address = url.removeprefix("http://")
+    return address if ":" in address else f"{address}:80"
 
 
 def _serving(env: Environment, members: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
