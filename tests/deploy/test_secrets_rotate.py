@@ -83,7 +83,7 @@ def desired(env: Environment, view: SecretView) -> tuple[Desired, ...]:
     resources = surfaces.render(env, type(site)(hosts=site.hosts, public={want.name: view.public(want.name) for want in view.wanted}))
 
     def fill(content: Content) -> bytes:
-        return "".join(view.value(part.name) if isinstance(part, SecretRef) else part for part in content).encode()
+        return "".join(view.filled(part) if isinstance(part, SecretRef) else part for part in content).encode()
 
     return desire([item for item in resources if item.place == "here"], fill, Supervisord("/srv/local", "/py/bin/python"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from cortops.probes.ask import ask
 from cortops.probes.dns import ask_dns, is_loopback_name
 from cortops.protocol.http import HttpClient
+from cortops.testing.dns_server import DnsServer, dns_server
 from cortops.words.clock import SystemClock
 from cortops.words.question import Answer, Dns, NoAnswer, Reply, Shell, Silence
 
@@ -116,3 +117,50 @@ def test_it_is_asked_with_the_others_of_the_systems_own_resolver() -> None:
     addresses, by = read(found["q"])
     assert set(addresses) <= {"127.0.0.1", "::1"} and addresses and by in ("resolver", "rfc6761")
     assert isinstance(found["p"], Answer) and json.loads(found["p"].body)["addresses"] == []
+
+
+def by_server(behave: Callable[[DnsServer], None], name: str = "api.lab.example", timeout_s: float = 5.0) -> Reply:
+    """What one server of ours says of a name, A and AAAA, over real sockets."""
+    records = {
+        ("api.lab.example", "A"): ["203.0.113.7", "203.0.113.8"],
+        ("api.lab.example", "AAAA"): ["2001:db8::7"],
+        ("www.lab.example", "CNAME"): ["api.lab.example."],
+        ("far.lab.example", "CNAME"): ["edge.provider.example."],
+        ("many.lab.example", "A"): [f"203.0.113.{last}" for last in range(100)],
+    }
+
+    async def run() -> Reply:
+        async with dns_server(lambda: records) as server:
+            behave(server)
+            return await ask_dns(Dns(id="q", name=name, server=server.place, timeout_s=timeout_s), SystemClock())
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "aliases", "ttl_s"),
+    [
+        ("api.lab.example", ["203.0.113.7", "203.0.113.8", "2001:db8::7"], [], 300),
+        ("www.lab.example", ["203.0.113.7", "203.0.113.8", "2001:db8::7"], ["api.lab.example"], 300),
+        ("far.lab.example", [], ["edge.provider.example"], 300),
+        ("none.lab.example", [], [], 0),
+        ("many.lab.example", sorted(f"203.0.113.{last}" for last in range(100)), [], 300),  # does not fit UDP: asked again by TCP
+    ],
+)
+def test_a_server_is_asked_for_both_kinds_of_address(name: str, addresses: list[str], aliases: list[str], ttl_s: int) -> None:
+    reply = by_server(lambda server: None, name)
+    assert isinstance(reply, Answer)
+    assert json.loads(reply.body) == {"addresses": addresses, "by": "server", "ttl_s": ttl_s, "aliases": aliases}
+
+
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])
+def test_a_server_that_does_not_tell_is_no_answer(rcode: str) -> None:
+    reply = by_server(lambda server: setattr(server, "rcode", rcode))
+    assert isinstance(reply, NoAnswer)
+    assert (reply.silence, rcode in reply.why) == (Silence.UNRESOLVED, True)
+
+
+def test_a_server_that_keeps_silent_is_waited_for_no_longer_than_asked() -> None:
+    reply = by_server(lambda server: setattr(server, "hold", True), timeout_s=0.1)
+    assert isinstance(reply, NoAnswer)
+    assert (reply.silence, "within 0.1 s" in reply.why) == (Silence.TIMEOUT, True)

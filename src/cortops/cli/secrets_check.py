@@ -123,8 +123,8 @@ def _allowed(place: Here, env: Environment, view: SecretView) -> tuple[Allowed, 
     files: dict[tuple[str, str], frozenset[str]] = {}
     names: dict[str, set[str]] = {}
     site = place.deployment.site(_for_looking(view))
-    for item in surfaces.render(env, site):
-        if isinstance(item, File) and (held := {part.name for part in item.content if isinstance(part, SecretRef)}):
+    for item in (item for item in surfaces.render(env, site) if isinstance(item, File)):
+        if held := {part.name for part in item.content if isinstance(part, SecretRef) and not part.is_public}:
             files[item.place, item.path] = frozenset(held)
             names.setdefault(item.place, set()).update(held)
     files |= copies(env, site)

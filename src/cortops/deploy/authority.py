@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cortops.environment.certificates import STAND_IN
 from cortops.words.errors import BadInput
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397  # the longest that browsers accept
 BACKDATED_S = 3600  # for clients whose clock is a little slow
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")  # always in a server certificate
+STAND_IN_DAYS = 90
 _DAY_S = 86_400
 _COMMON_NAME_MAX = 64  # RFC 5280, ub-common-name
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256. Source: FIPS 186-4 D.1.2.3
@@ -40,7 +42,7 @@ class Issued:
 
 def make_authority(environment: str, now: float, random_bytes: RandomBytes) -> Issued:
     """A certificate authority for one environment, valid 10 years from `now` (seconds since 1970)."""
-    key = _new_key(random_bytes)
+    key = new_key(random_bytes)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"cortops local CA {environment}"[:_COMMON_NAME_MAX])])
     builder = _builder(name, name, key, now, now + AUTHORITY_DAYS * _DAY_S, random_bytes)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -60,7 +62,7 @@ def issue(authority: Issued, names: Sequence[str], now: float, random_bytes: Ran
         raise BadInput("the certificate authority has expired", next="Remove it, and the next apply makes a new one.")
     wanted = list(dict.fromkeys([*names, *LOCAL_NAMES]))
     alternatives = x509.SubjectAlternativeName([_general_name(name) for name in wanted])
-    key = _new_key(random_bytes)
+    key = new_key(random_bytes)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted[0][:_COMMON_NAME_MAX])])
     builder = _builder(subject, signer.subject, key, now, ends, random_bytes)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -70,6 +72,16 @@ def issue(authority: Issued, names: Sequence[str], now: float, random_bytes: Ran
     known = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key())
     builder = builder.add_extension(known, critical=False)
     return Issued(certificate=_pem(builder.sign(signer_key, hashes.SHA256())), key=_key_pem(key))
+
+
+def stand_in(names: Sequence[str], now: float, random_bytes: RandomBytes) -> Issued:
+    """What nginx serves until an authority gives a certificate: signed by itself, so trusted by nobody. Its text begins with STAND_IN."""
+    key = new_key(random_bytes)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cortops stand-in")])
+    builder = _builder(subject, subject, key, now, now + STAND_IN_DAYS * _DAY_S, random_bytes)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    return Issued(certificate=f"{STAND_IN}\n{_pem(builder.sign(key, hashes.SHA256()))}", key=_key_pem(key))
 
 
 def not_after(pem: str) -> float:
@@ -141,7 +153,7 @@ def _is_label(label: str) -> bool:
     return 0 < len(label) <= 63 and label.isascii() and label.replace("-", "a").replace("_", "a").isalnum() and label.strip("-") == label
 
 
-def _new_key(random_bytes: RandomBytes) -> ec.EllipticCurvePrivateKey:
+def new_key(random_bytes: RandomBytes) -> ec.EllipticCurvePrivateKey:
     """A P-256 key from 48 random bytes: 128 bits more than needed, so that the remainder is even. Source: FIPS 186-5 A.2.1."""
     number = int.from_bytes(random_bytes(48)) % (_ORDER - 1) + 1
     return ec.derive_private_key(number, ec.SECP256R1())
@@ -153,13 +165,14 @@ def _builder(
     serial = int.from_bytes(random_bytes(19)) + 1  # positive and at most 20 bytes. Source: RFC 5280 4.1.2.2
     return (
         x509.CertificateBuilder(issuer_name=issuer, subject_name=subject, public_key=key.public_key(), serial_number=serial)
-        .not_valid_before(_time(now - BACKDATED_S))
-        .not_valid_after(_time(ends))
+        .not_valid_before(time_of(now - BACKDATED_S))
+        .not_valid_after(time_of(ends))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
-def _time(seconds: float) -> datetime.datetime:
+def time_of(seconds: float) -> datetime.datetime:
+    """Seconds since 1970 as certificates have them."""
     return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC)
 
 

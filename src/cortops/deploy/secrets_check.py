@@ -144,13 +144,18 @@ def _of_equals(view: SecretView) -> Iterator[Remark]:
     """Two names, one value: whoever has one has both."""
     first: dict[str, str] = {}
     for want in view.wanted:
-        entry = view.entries.get(want.name)
+        entry = None if _is_joined(want) else view.entries.get(want.name)
         if entry is None:
             continue
         other = first.setdefault(entry.value, want.name)
         if other != want.name:
             cure = f"cortops secrets rotate {want.name}" if want.outside is None else "give each a value of its own"
             yield Remark(level="bad", secret=want.name, where="", what=f"has the same value as {other}", next=cure)
+
+
+def _is_joined(want: Wanted) -> bool:
+    """A certificate of files holds the value of its own key's secret."""
+    return want.outside is not None and bool(want.outside.parts)
 
 
 def of_search(searched: Iterable[Searched], allowed: Allowed, wanted: Sequence[Wanted]) -> Iterator[Remark]:

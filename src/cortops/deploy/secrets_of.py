@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from cortops.deploy.wanted import Kind, Outside, Wanted
+from cortops.environment.certificates import RouteTls
 from cortops.environment.crosscheck_secrets import AUTHORITY, certificate_secret, source_of
 from cortops.environment.declared import Environment
 from cortops.environment.foreign import ForeignNode
 from cortops.environment.model import RouterNode, WalletNode
+from cortops.environment.section import Secret
 from cortops.surfaces.site import cite
 
 
@@ -17,9 +20,8 @@ def secrets_of(env: Environment) -> tuple[Wanted, ...]:
     """Wallets, API keys, the local authority and its certificates; each once, in the order of the file."""
     wanted = {want.name: want for want in _all(env)}
     sources = env.rules.secrets.sources
-    if not sources:
-        return tuple(wanted.values())
-    return tuple(_from(env, want, *source_of(name, sources)) for name, want in wanted.items())
+    placed = {name: _from(env, want, *source_of(name, sources)) if sources else want for name, want in wanted.items()}
+    return tuple(_joined(env, want, placed) for want in placed.values())
 
 
 def _all(env: Environment) -> Iterator[Wanted]:
@@ -33,16 +35,48 @@ def _all(env: Environment) -> Iterator[Wanted]:
             yield Wanted(name=node.wallet.secret, kind=Kind.WALLET)
         if isinstance(node, RouterNode):
             yield Wanted(name=node.api_key.secret, kind=Kind.TOKEN)
+    if env.gateway is not None and env.gateway.store is not None:
+        yield Wanted(name=env.gateway.store.url.secret, kind=Kind.GIVEN)
+    if env.portal is not None:
+        yield Wanted(name=env.portal.session_key.secret, kind=Kind.TOKEN)
     if env.proxy:
         yield Wanted(name=AUTHORITY, kind=Kind.AUTHORITY)
-    for hostname in env.proxy:
-        yield Wanted(
-            name=certificate_secret(hostname), kind=Kind.CERTIFICATE, hosts=(hostname, "localhost", "127.0.0.1"), signed_by=AUTHORITY
-        )
+    for hostname, route in env.proxy.items():
+        name = certificate_secret(hostname)
+        if route.tls.by == "files":
+            yield from _parts(route.tls)
+            yield Wanted(name=name, kind=Kind.CERTIFICATE, hosts=(hostname,), outside=Outside(cited=cite(env, "proxy", hostname, "tls")))
+        elif route.tls.by == "acme" and env.acme is not None:
+            yield Wanted(name=env.acme.account.secret, kind=Kind.TOKEN)
+            yield Wanted(name=name, kind=Kind.CERTIFICATE, hosts=(hostname,), acme=True)
+        else:
+            yield Wanted(name=name, kind=Kind.CERTIFICATE, hosts=(hostname, "localhost", "127.0.0.1"), signed_by=AUTHORITY)
+
+
+def _parts(tls: RouteTls) -> tuple[Wanted, ...]:
+    """The secrets that a certificate of others is put together from; its key is the last."""
+    chain = (tls.certificate.secret,) if isinstance(tls.certificate, Secret) else ()
+    key = (tls.key.secret,) if tls.key is not None else ()
+    return tuple(Wanted(name=name, kind=Kind.GIVEN) for name in (*chain, *key))
+
+
+def _joined(env: Environment, want: Wanted, every: Mapping[str, Wanted]) -> Wanted:
+    """A certificate of others with where its parts come from."""
+    route = next((route for hostname, route in env.proxy.items() if certificate_secret(hostname) == want.name), None)
+    if route is None or route.tls.by != "files" or want.outside is None:
+        return want
+    path = route.tls.certificate if isinstance(route.tls.certificate, str) else ""
+    parts = tuple(every[part.name] for part in _parts(route.tls))
+    return replace(want, outside=replace(want.outside, file=str(beside(env, path)) if path else "", parts=parts))
+
+
+def beside(env: Environment, path: str) -> Path:
+    """A path of the environment file, seen from there."""
+    return Path(env.file).absolute().parent / path
 
 
 def _from(env: Environment, want: Wanted, pattern: str, star: str) -> Wanted:
-    if not pattern:
+    if not pattern or want.outside is not None:
         return want
     source, cited = env.rules.secrets.sources[pattern], cite(env, "rules", "secrets", "from", pattern)
 
