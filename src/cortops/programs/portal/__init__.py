@@ -1,0 +1,1 @@
+"""The portal: where the people of an organisation see their usage and look after their keys."""

@@ -1,0 +1,1 @@
+"""The portal: its configuration and service, and whether it is well."""
