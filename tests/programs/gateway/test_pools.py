@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
 import pytest
 from shared_rights import Own, Shared
 
 from cortops.programs.gateway.events import Granted, NotGranted
 from cortops.programs.gateway.pools import LET_OTHERS_S, POLL_EVERY_S, Pools
-from cortops.programs.gateway.select import Rights, Slot
+from cortops.programs.gateway.select import Alone, Rights, Slot
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import GatewayConfig, Listen, Member, Pool, Store
 from cortops.testing.clock import VirtualClock
@@ -208,8 +209,7 @@ def test_a_killed_process_leaves_nothing() -> None:
 
 def test_a_process_that_is_alone_has_all_and_never_looks() -> None:
     async def test(made: Stage) -> None:
-        alone = Pools(config(), made.clock, made.deadlines)
-        await alone.run()
+        alone = made.process("alone", config(), Alone())
         held = await got(alone)
         waiting = asyncio.ensure_future(got(alone))
         await made.clock.sleep(1)
@@ -233,5 +233,23 @@ def test_without_rights_nobody_is_let_through_and_the_reason_is_told(queue_wait_
         found = await pools.acquire("p", NOBODY)
         assert isinstance(found, NotGranted) and found.kind == "late"
         assert pools.trouble == "the slot file cannot be locked"
+
+    play(test)
+
+
+def test_who_waits_gets_what_a_growing_share_frees_though_nobody_releases_anything() -> None:
+    async def test(made: Stage) -> None:
+        base = config((1, 2))
+        members = base.pools["p"].members
+        one, other = (msgspec.structs.replace(member, sessions=(number, number + 10)) for number, member in enumerate(members))
+        pool = msgspec.structs.replace(base.pools["p"], members=(one, other), return_ramp_s=10.0, queue_wait_s=60.0)
+        pools = made.process("alone", msgspec.structs.replace(base, pools={"p": pool}), Alone())
+        for ok in (False, False, False, True, True):
+            pools.report("p", "r1", ok=ok, why="")
+        began_at = made.clock.monotonic()
+        assert [(await got(pools)).member for _ in range(3)].count("r1") == 1
+        slot = await got(pools)
+        assert slot.member == "r1" and 10 <= made.clock.monotonic() - began_at <= 10 + 2 * POLL_EVERY_S
+        await made.clock.sleep(60)
 
     play(test)

@@ -13,26 +13,14 @@ from gateway_rig import Rig, gateway
 
 from cortops.protocol.gateway import Health
 from cortops.testing.clock import turn_until
-from cortops.testing.upstream import FakeRouter, Manner
-
-
-class Router(FakeRouter):
-    """`head_only`: a stream's head comes, and nothing after it."""
-
-    head_only = False
-
-    async def _stream(self, manner: Manner, writer: asyncio.StreamWriter, extra: str) -> bool:
-        if not self.head_only:
-            return await super()._stream(manner, writer, extra)
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{extra}Transfer-Encoding: chunked\r\n\r\n".encode())
-        return bool(await asyncio.get_running_loop().create_future())
+from cortops.testing.upstream import FakeRouter
 
 
 class Mortal:
     """A router that can die and come back on its port."""
 
     def __init__(self) -> None:
-        self.router = Router()
+        self.router = FakeRouter()
         self._stack = AsyncExitStack()
 
     async def start(self) -> None:
@@ -120,11 +108,11 @@ def test_a_router_that_dies_with_a_request_is_waited_for_and_adopts_it(tmp_path:
 
 def test_a_stream_of_which_the_client_has_nothing_is_adopted_too(tmp_path: Path) -> None:
     async def test(rig: Rig, one: Mortal, other: Mortal) -> None:
-        one.router.head_only = True
+        one.router.behave(head_only=True)
         waiting = asyncio.ensure_future(rig.chat(stream=True))
         await turn_until(lambda: one.router.asked)
         await one.die()
-        one.router.head_only = False
+        one.router.behave()
         await one.start()
         assert _words((await waiting).body) == "Hello, world"
         assert not other.router.asked

@@ -24,8 +24,12 @@ DOWN = "its status page: refused"
 
 
 def page(one: str = "ok", other: str = "ok", why: str = DOWN) -> Any:
+    """`-` after a state: drained."""
     told = {"ok": "", "unknown": "not asked yet", "down": why}
-    members = [{"name": f"router-{number}", "state": state, "why": told[state]} for number, state in enumerate((one, other), 1)]
+    members = [
+        {"name": f"router-{number}", "state": state.rstrip("-"), "why": told[state.rstrip("-")], "drained": state.endswith("-")}
+        for number, state in enumerate((one, other), 1)
+    ]
     return {"name": "gateway", "own": [], "pools": {"smollm2": {"state": "?", "members": members}}}
 
 
@@ -95,6 +99,14 @@ CASES: dict[str, tuple[object, object, State, str]] = {
         f"no member is well (router-1: {DOWN}; router-2: {DOWN})",
     ),
     "one down, one not asked yet": (page("down", "unknown"), silent(), State.DEGRADED, "0 of 2 members well"),
+    "one member drained": (page("ok", "ok-"), page("ok", "ok-"), State.MAINTENANCE, "router-2 drained"),
+    "one member drained and stopped": (page("ok", "down-"), page("ok", "down-"), State.MAINTENANCE, "router-2 drained"),
+    "a drain of which one process does not know yet": (page("ok", "ok-"), page(), State.MAINTENANCE, "router-2 drained"),
+    "one member drained, the other down": (
+        *(page("down", "ok-"), page("down", "ok-"), State.DOWN),
+        f"no member is well (router-1: {DOWN}); 0 of 1 members well",
+    ),
+    "all drained": (page("ok-", "down-"), page("ok-", "down-"), State.DOWN, "every member is drained: router-1, router-2"),
     "an unknown pool": ({"own": [], "pools": {}}, {"own": [], "pools": {}}, State.DOWN, "does not know this pool"),
     "known to one": (page(), {"own": [], "pools": {}}, State.DEGRADED, "gateway-2 does not know this pool"),
 }
@@ -120,6 +132,6 @@ def test_long_reasons_are_cut() -> None:
     assert all(len(item.judge(replies, NOW).text) < 2 * WHY_MAX_CHARS + 200 for item in CHECKS)
 
 
-def test_both_checks_ask_every_process() -> None:
-    assert [(item.name, item.makes) for item in CHECKS] == [("served", "down"), ("whole", "degraded")]
+def test_all_checks_ask_every_process() -> None:
+    assert [(item.name, item.makes) for item in CHECKS] == [("served", "down"), ("whole", "degraded"), ("drained", "maintenance")]
     assert {item.asks for item in CHECKS} == {("gateway:health:gateway-1", "gateway:health:gateway-2")}

@@ -37,6 +37,7 @@ class SlotFile:
         self._trouble = ""
         self._places: dict[str, int] = {}  # pool -> where its waiting byte lies
         self._waits: set[str] = set()  # pools for which requests wait here
+        self._taken: set[int] = set()  # the kernel grants a process its own lock a second time
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -56,11 +57,17 @@ class SlotFile:
 
     def take(self, slot: Slot) -> bool:
         """As Rights.take. False also where locking fails: two requests in one session could both fail."""
-        return self._lock(ALL, slot.session * IN_FLIGHT_MAX + slot.number)
+        place = slot.session * IN_FLIGHT_MAX + slot.number
+        if place in self._taken or not self._lock(ALL, place):
+            return False
+        self._taken.add(place)
+        return True
 
     def give(self, slot: Slot) -> None:
         """As Rights.give."""
-        self._lock(NONE, slot.session * IN_FLIGHT_MAX + slot.number)
+        place = slot.session * IN_FLIGHT_MAX + slot.number
+        self._taken.discard(place)
+        self._lock(NONE, place)
 
     def wait(self, pool: str, waiting: bool) -> None:
         """As Rights.wait: every process whose requests wait shares the lock on the pool's byte. Say it again now and then: it is refused

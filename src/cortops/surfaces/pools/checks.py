@@ -1,4 +1,7 @@
-"""Is a pool served, and by all its members? As every process of the gateway sees it: the members that it would choose from."""
+"""Is a pool served, and by all its members? As every process of the gateway sees it: the members that it would choose from.
+
+A member that a person has drained is missed by nobody: it makes the pool one in maintenance, well or not.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,17 @@ ILL_TOLD_MAX = 3  # members whose reasons are told; of more, the number
 class View:
     """A pool's members as one process sees them: how many are well, and who is not, each with its reason.
 
-    unasked: members that the process has not asked yet. total 0: it does not know the pool.
+    total: without those that are drained or no longer declared. unasked: members that the process has not asked yet.
+    known: it has the pool.
     """
 
     process: str
+    known: bool = False
     total: int = 0
     well: int = 0
     unasked: int = 0
     ill: tuple[tuple[str, str], ...] = ()
+    drained: tuple[str, ...] = ()
 
     @property
     def counts(self) -> str:
@@ -49,6 +55,9 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
         owner = env.owner_of(pool)
         yield Check(entity=pool, name="served", asks=asks, judge=_served(name, processes), owner=owner, runbook="router")
         yield Check(entity=pool, name="whole", asks=asks, judge=_whole(name, processes), owner=owner, runbook="router", makes="degraded")
+        yield Check(
+            entity=pool, name="drained", asks=asks, judge=_drained(name, processes), owner=owner, severity="ticket", makes="maintenance"
+        )
 
 
 def _served(pool: str, processes: Sequence[str]) -> Judge:
@@ -58,12 +67,14 @@ def _served(pool: str, processes: Sequence[str]) -> Judge:
         seen = _views(pool, processes, replies)
         if isinstance(seen, Verdict):
             return seen
-        views = [view for view in seen if view.total]
+        views = [view for view in seen if view.known]
         if not views:
             return bad("the gateway does not know this pool")
         if any(view.well for view in views):
             return ok("served")
         knows = next((view for view in views if not view.unasked), None)
+        if knows and not knows.total:
+            return bad(f"every member is drained: {', '.join(knows.drained)}")
         return bad(f"no member is well ({knows.reasons})") if knows else inconclusive("the gateway has not asked the members yet")
 
     return judge
@@ -76,8 +87,8 @@ def _whole(pool: str, processes: Sequence[str]) -> Judge:
         seen = _views(pool, processes, replies)
         if isinstance(seen, Verdict):
             return seen
-        seen = [view for view in seen if not view.unasked] or seen  # who has just started knows less than the others
-        short = [view for view in seen if view.well + view.unasked < view.total or not view.total]
+        seen = _those_that_know(seen)
+        short = [view for view in seen if view.well + view.unasked < view.total or not view.known]
         if not short:
             unasked = any(view.unasked for view in seen)
             return inconclusive("the gateway has not asked all members yet") if unasked else ok(seen[0].counts)
@@ -88,8 +99,26 @@ def _whole(pool: str, processes: Sequence[str]) -> Judge:
     return judge
 
 
+def _drained(pool: str, processes: Sequence[str]) -> Judge:
+    """No member is drained in any process that answers; it is no fault, and has an end when the member is let back."""
+
+    def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
+        seen = _views(pool, processes, replies)
+        if isinstance(seen, Verdict):
+            return seen
+        drained = dict.fromkeys(name for view in seen for name in view.drained)
+        return bad(f"{', '.join(drained)} drained", certain=True) if drained else ok(_those_that_know(seen)[0].counts)
+
+    return judge
+
+
+def _those_that_know(seen: list[View]) -> list[View]:
+    """Who has just started knows less than the others."""
+    return [view for view in seen if not view.unasked] or seen
+
+
 def _differing(view: View) -> str:
-    if not view.total:
+    if not view.known:
         return f"{view.process} does not know this pool"
     return f"{view.process} sees {view.counts}" + (f" ({view.reasons})" if view.ill else "")
 
@@ -112,12 +141,15 @@ def _views(pool: str, processes: Sequence[str], replies: Mapping[str, Reply]) ->
 def _view(process: str, found: JSONValue) -> View:
     """`found` is the pool's part of the process's health page."""
     listed = found.get("members") if isinstance(found, Mapping) else None
-    members = [member for member in listed if isinstance(member, Mapping)] if isinstance(listed, list) else []
+    all_ = [member for member in listed if isinstance(member, Mapping)] if isinstance(listed, list) else []
+    members = [member for member in all_ if member.get("drained") is not True and member.get("leaving") is not True]
     states = [member.get("state") for member in members]
     return View(
         process=process,
+        known=bool(all_),
         total=len(members),
         well=states.count("ok"),
         unasked=states.count("unknown"),
         ill=tuple((str(m.get("name"))[:64], str(m.get("why"))[:WHY_MAX_CHARS]) for m in members if m.get("state") not in ("ok", "unknown")),
+        drained=tuple(str(member.get("name"))[:64] for member in all_ if member.get("drained") is True),
     )
