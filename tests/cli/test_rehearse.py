@@ -18,6 +18,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     with adopted(tmp_path_factory.mktemp("rehearse")) as place:
+        program_known(place, GOOD, "april")
         yield place
 
 
@@ -30,7 +31,6 @@ def as_it_is(inside: Inside) -> tuple[list[str], str]:
 
 
 def test_a_good_one_is_shown_and_no_host_is_changed(inside: Inside) -> None:
-    program_known(inside, GOOD, "april")
     before = as_it_is(inside)
     said = inside.cortops("upgrade", "april", "lab.yaml", "--rehearse")
     assert said.ok, (said.out, said.err)
