@@ -15,6 +15,7 @@ from cortops.deploy.wanted import SecretView
 from cortops.environment import reference
 from cortops.environment.declared import Environment
 from cortops.environment.load import load
+from cortops.protocol import openapi, openapi_page
 from cortops.surfaces.site import HostSite, Site
 from cortops.targets import supervisord, systemd
 from cortops.words import errors
@@ -33,7 +34,8 @@ FOREIGN = """\
   relay-1:    {role: rpc-relay, host: here, port: 8600, program: /bin/true, depends_on: [chain-1]}
   ipfs-1:     {role: ipfs, host: here, port: 5001, program: /bin/true}
 """
-UNNAMED = {"proxy": "", "monitor": " and dashboard"}  # services that have one name everywhere
+PORTAL = "portal: {on: here, port: 8700}"
+UNNAMED = {"proxy": "", "portal": "", "monitor": " and dashboard"}  # services that have one name everywhere
 ROLES = f"""\
 What each has, of our programs and of [those of others](../guides/roles.md). `ROOT` is the environment's folder on
 the host, `NAME` the node's name.
@@ -50,7 +52,13 @@ the host, `NAME` the node's name.
 
 def pages() -> dict[str, str]:
     """File name in docs/reference -> its text."""
-    return {"command-line.md": command_line(), "environment-file.md": reference.page(), "errors.md": error_page(), "roles.md": role_page()}
+    return {
+        "api.md": f"# API of the gateway\n\n{NOTE}\n{openapi_page.page(openapi.build())}",
+        "command-line.md": command_line(),
+        "environment-file.md": reference.page(),
+        "errors.md": error_page(),
+        "roles.md": role_page(),
+    }
 
 
 def command_line() -> str:
@@ -83,6 +91,7 @@ def error_page() -> str:
 def role_page() -> str:
     """Every role with its unit, restart, log, rotation, owner and checks: read off an environment that has one of each."""
     text = (FOLDER.parents[1] / "examples" / "local.yaml").read_text().replace("\nnodes:\n", f"\nnodes:\n{FOREIGN}", 1)
+    text = text if "\nportal:" in text else text.replace("\nproxy:", f"\n{PORTAL}\nproxy:", 1)
     env = load(text, "local.yaml")
     assert isinstance(env, Environment)
     wanted = SecretView(environment=env.name, wanted=secrets_of(env), entries={}, now=0)

@@ -21,6 +21,7 @@ import pytest
 if TYPE_CHECKING:
     from cortops.testing.hosts import Fleet
     from cortops.testing.local import LocalEnvironment
+    from cortops.testing.postgresql import Postgresql
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "CORTOPS_TEST_RUN"
@@ -124,3 +125,14 @@ def test_hosts(nothing_left_behind: None) -> Iterator[Fleet]:
         pytest.skip(why)
     with hosts(3) as fleet:
         yield fleet
+
+
+@pytest.fixture(scope="session")
+def postgresql(nothing_left_behind: None) -> Iterator[Postgresql]:
+    """A real PostgreSQL for the whole run: a test makes databases of its own in it. Who stops it, starts it again."""
+    from cortops.testing import postgresql as servers
+
+    if servers.MISSING:
+        pytest.skip(servers.MISSING)
+    with servers.postgresql() as server:
+        yield server

@@ -57,6 +57,14 @@ def test_the_whole_environment() -> None:
     assert arrows(shown) == ARROWS.replace("\n", " ").strip().split(", ")
 
 
+def test_the_portal_stands_beside_the_gateway() -> None:
+    seen = picture(example("small"))
+    entity = Entity("portal", "portal")
+    found = flow((*seen.entities, EntityState(entity=entity, state=State.DOWN, reason="exited", evidence=(), depends_on=())))
+    (box,) = (box for box in found.boxes if box.key == "gateway")
+    assert (box.summary, [(group.title, group.lines[-1].text) for group in box.groups][-1]) == ("1 of 2 down", ("Portal", "portal"))
+
+
 def test_what_is_not_declared_is_not_drawn() -> None:
     shown = shown_of("small")
     assert "monitor" not in {box.key for box in shown.boxes}

@@ -56,7 +56,7 @@ def attributes(world: World) -> dict[str, dict[str, str]]:
 
 
 def gateway_edit(deployment: Deployment) -> Deployment:
-    """Another limit of the gateway: its configuration changes, and its processes are started anew."""
+    """Another limit of the gateway: its configuration changes, and its processes read it again."""
     text = deployment.env.text.replace("[completion], request_timeout_s: 480", "[completion], request_timeout_s: 470")
     env = load(text, deployment.env.file)
     assert isinstance(env, Environment) and text != deployment.env.text

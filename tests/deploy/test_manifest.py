@@ -15,10 +15,12 @@ from cortops.words.errors import StoreUnavailable
 from cortops.words.resource import (
     AuthorizedKey,
     Blob,
+    Certificate,
     Contract,
     ContractState,
     Cortensord,
     Directory,
+    DnsRecord,
     File,
     Funded,
     NodeProgram,
@@ -40,6 +42,8 @@ RESOURCES: tuple[Resource, ...] = (
     Contract(**COMMON, name="c", rpc_url="http://x", address="0x1", init_code="0x2", code_hash="0x3", salt="0x5", signer=SecretRef("w")),
     ContractState(**COMMON, name="s", rpc_url="http://x", to="0x1", read="0x2", expect="0x3", write="0x4", signer=SecretRef("w")),
     Funded(**COMMON, name="f", rpc_url="http://x", address="0x1", at_least_wei=10**20),
+    DnsRecord(**COMMON, name="api.lab.example", type="A", values=("203.0.113.7", "203.0.113.8"), ttl_s=300),
+    Certificate(**COMMON, hostname="api.lab.example", secret="tls/api.lab.example", host="h1"),
     Cortensord(**COMMON, name="m1", shape="salt", runs="minerv4", unit="u", env_file="/e", log="/l", binary="/b", address=""),
     NodeProgram(**COMMON, **NODE, program="ab", release="r1", blob="/b/ab", saved="/s/m1", unit_sha256="u1", env_sha256="e1", whole=True),
 )

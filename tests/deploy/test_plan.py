@@ -13,7 +13,7 @@ from cortops.deploy.plan import in_order, plan
 from cortops.words.change import Action, Plan, Reversal
 from cortops.words.entity import Entity
 from cortops.words.errors import BadInput
-from cortops.words.resource import Contract, Directory, File, Resource, SecretRef, Service
+from cortops.words.resource import Contract, Directory, File, Reload, Resource, SecretRef, Service
 
 HOST = Entity("host", "h1")
 ETC = Directory(place="h1", entity=HOST, because="lab.yaml:3", path="/srv/etc")
@@ -99,6 +99,28 @@ def test_when_all_is_as_declared_nothing_changes_and_each_says_why() -> None:
 def test_a_service_is_started_restarted_or_created(seen: Observed, action: Action, reason: str) -> None:
     found = planned({**{item.key: well(item) for item in ALL}, CHAIN.key: seen})
     assert [(change.resource, change.action, change.reason) for change in found.changes] == [("service:c1", action, reason)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "action", "reason"),
+    [
+        ({"loaded": "old"}, Action.RELOAD, "its files are newer than what it has read; nginx -t first; HUP to what runs, no restart"),
+        ({"loaded": "old", "running": "no"}, Action.START, "defined, but not running"),
+        ({"loaded": "old", "definition": "old"}, Action.RESTART, "definition old -> d, loaded old -> l"),
+        ({"running": "no", "definition": "old"}, Action.RESTART, "running no -> yes, definition old -> d"),
+    ],
+)
+def test_a_change_that_the_process_can_read_by_itself_restarts_nobody(seen: dict[str, str], action: Action, reason: str) -> None:
+    reloads = replace(CHAIN, reload=Reload(on=(ENV.key,), check=("/opt/nginx", "-t", "-c", "/srv/etc/r1.env")))
+    item = Desired(resource=reloads, attributes={"running": "yes", "definition": "d", "loaded": "l"})
+    others = [desired(one) for one in (ETC, ENV)]
+    observed = {one.resource.key: Present(one.attributes) for one in others} | {item.resource.key: Present({**item.attributes, **seen})}
+    (change,) = plan("lab", [*others, item], observed, (), "1").changes
+    assert (change.action, change.reason) == (action, reason)
+    observed[ENV.key] = Absent()
+    if action is Action.RELOAD:
+        (_, change) = plan("lab", [*others, replace(item, resource=replace(reloads, needs=(ENV.key,)))], observed, (), "1").changes
+        assert change.reason == f"after {ENV.id}; nginx -t first; HUP to what runs, no restart"
 
 
 def test_what_could_not_be_seen_is_neither_created_nor_deleted() -> None:

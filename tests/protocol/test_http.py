@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortops.protocol.http import HttpClient, HttpFailure, HttpReply, request_head, split_url
+from cortops.protocol.http import HttpClient, HttpFailure, HttpReply
+from cortops.protocol.request_text import request_head, split_url
 from cortops.testing.clock import VirtualClock, turn_until
 from cortops.words.clock import SystemClock
 from cortops.words.errors import BadInput

@@ -115,7 +115,18 @@ def test_when_our_own_eyes_fail_nobody_is_accused(item: Check) -> None:
 @pytest.mark.parametrize("item", CHECKS, ids=lambda item: f"{item.entity} {item.name}")
 def test_who_keeps_silent_is_ill_and_who_was_asked_about_is_unknown(item: Check, silence: Silence) -> None:
     silent = NoAnswer(question="q", at=NOW, elapsed_s=1, silence=silence, why="no answer")
-    about_another = item.name in ("process", "registration", "code", "linked", "active", "served", "whole", "resolves")
+    about_another = item.name in (
+        "process",
+        "registration",
+        "code",
+        "linked",
+        "active",
+        "served",
+        "whole",
+        "drained",
+        "resolves",
+        "renewal",
+    )
     found = verdict(item, silent)
     assert found.outcome == ("inconclusive" if about_another else "bad")
     assert "no answer" in found.text
@@ -129,7 +140,9 @@ def test_what_may_be_our_own_eyes_accuses_nobody(item: Check, silence: Silence) 
 
 
 # A certificate's answer is the probe's own, never another's.
-@pytest.mark.parametrize("item", [item for item in CHECKS if item.name != "certificate"], ids=lambda item: f"{item.entity} {item.name}")
+@pytest.mark.parametrize(
+    "item", [item for item in CHECKS if item.name not in ("certificate", "renewal")], ids=lambda item: f"{item.entity} {item.name}"
+)
 @pytest.mark.parametrize("body", ["", "null", "[]", "7", "0x", '"0xzz"', "{", "\x00", "ok " * 1000])
 def test_no_answer_breaks_a_check(item: Check, body: str) -> None:
     for status in (0, REFUSED, REVERTED, 200, 500):

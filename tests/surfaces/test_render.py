@@ -53,18 +53,19 @@ def test_every_surface_gives_its_part_and_none_twice() -> None:
     assert len(keys) == len(set(keys)) == len(RESOURCES)
 
 
-def test_a_service_is_restarted_by_what_it_reads_and_by_nothing_else() -> None:
+def test_a_service_is_restarted_or_reloaded_by_what_it_reads_and_by_nothing_else() -> None:
     by_key = {resource.key: resource for resource in RESOURCES}
     for resource in RESOURCES:
         if isinstance(resource, Service):
-            assert resource.restart_on and set(resource.restart_on) <= set(resource.needs)
-            paths = {getattr(by_key[key], "path", "") for key in resource.restart_on}
+            taken = {*resource.restart_on, *(resource.reload.on if resource.reload else ())}
+            assert taken and taken <= set(resource.needs)
+            paths = {getattr(by_key[key], "path", "") for key in taken}
             assert any(path in resource.argv for path in paths), resource.name
 
 
 def test_what_holds_a_secret_is_readable_by_its_owner_only() -> None:
     for resource in RESOURCES:
-        if isinstance(resource, File) and any(isinstance(part, SecretRef) for part in resource.content):
+        if isinstance(resource, File) and any(isinstance(part, SecretRef) and not part.is_public for part in resource.content):
             assert resource.mode == 0o600, resource.path
         assert "\x00" not in str(resource), "a secret's mark was left in a text"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from tests.deploy import reloading
 
 from cortops.deploy.kinds import desire
 from cortops.deploy.observed import Absent, Desired, Observed, Present, Progress, Step
@@ -137,6 +138,25 @@ def test_nothing_to_change_keeps_the_pid_and_force_does_not(h: Place) -> None:
     h.do(Action.RESTART, item)
     assert pid(h.look(item)[0]) != pid(before)
     h.do(Action.DELETE, item)
+
+
+def test_a_reload_reaches_the_same_process_and_comes_after_its_check(h: Place) -> None:
+    def wanted(text: str) -> tuple[Desired, ...]:
+        file = reloading.config("h1", "/srv/lab", text)
+        made = reloading.service(file, "/srv/lab", "/srv/lab/m1.log", python="python3")
+        return desire((file, made), lambda content: "".join(str(part) for part in content).encode(), MANAGER)
+
+    one, two, bad = wanted("one"), wanted("two"), wanted("bad")
+    h.do(Action.CREATE, *one)
+    before = pid(h.look(one[1])[0])
+    h.until("grep -q 'read one' /srv/lab/m1.log")
+    told = h.do(Action.RELOAD, *two)
+    assert told[-1].text == f"pid {before} reads its files again"
+    h.until("grep -q 'read two' /srv/lab/m1.log")
+    assert same(two[1], *h.look(two[1])) and not same(one[1], *h.look(one[1]))
+    assert h.do(Action.RELOAD, *bad)[-1].text == "refused by sh: unexpected bad in /srv/lab/m1.conf.cortops-new:1"
+    assert same(two[0], *h.look(two[0])) and pid(h.look(two[1])[0]) == before
+    h.do(Action.DELETE, two[1], two[0])
 
 
 def test_one_service_changes_and_the_other_keeps_its_pid(h: Place) -> None:

@@ -31,6 +31,7 @@ _VERBS = (
     ("hosts", "Every host on a line: how it is reached, what it is, what of ours is there, and what is off."),
     ("schema", "Print the JSON Schema of the environment file."),
     ("releases", "Which build runs on every node; `add` names one in the environment file."),
+    ("usage", "What the gateway counted: requests and tokens by key, organisation, model, member or day; or every row."),
     ("plan", "Show what an apply would change, and why."),
     ("apply", "Make those changes."),
     ("upgrade", "Another program for adopted nodes: one first, then waves; each must earn with it before the next begins."),
@@ -45,8 +46,27 @@ _GROUPS = (
     (
         "keys",
         "Keys of the gateway's customers.",
-        (("issue", "Make a key; it is shown this once."), ("list", "Every key, without its value."), ("revoke", "Take a key back.")),
+        (
+            ("issue", "Make a key; it is shown this once."),
+            ("list", "Every key, without its value."),
+            ("revoke", "Take a key back."),
+            ("rotate", "Make the key that follows another; both are valid for a while."),
+            ("expire", "Say when a key ends."),
+            ("limit", "Change what a key may take: requests, tokens, streams, a monthly quota."),
+            ("organisation", "Make an organisation, or change what its keys together may take."),
+            ("organisations", "Every organisation: its limits, and what of its quota is used."),
+        ),
     ),
+    (
+        "pools",
+        "Pools of the gateway, their members, and taking one out for a while.",
+        (
+            ("show", "Every pool, or NAME: members, addresses, sessions, slots, in flight, who is well; `show` may be left out."),
+            ("drain", "Give a member no new request; what is in flight ends."),
+            ("undrain", "Give it requests again, few at first."),
+        ),
+    ),
+    ("proxy", "The public hostnames.", (("test", "What each lets through and holds back, measured, beside what is declared."),)),
     (
         "notify",
         "Whom messages reach when something is ill.",
@@ -106,11 +126,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
+def _whole(words: Sequence[str]) -> list[str]:
+    """`pools` is `pools show`, where no verb of the group follows."""
+    group, *rest = words or [""]
+    if group != "pools" or (rest and rest[0] in ("show", "drain", "undrain", "--help", "-h")):
+        return list(words)
+    return [group, "show", *rest]
+
+
 def _run(words: Sequence[str]) -> int:
     from cyclopts import CycloptsError  # within reach of Ctrl-C: it takes a while to load
 
     try:
-        status = build()(words, exit_on_error=False, result_action="return_value")
+        status = build()(_whole(words), exit_on_error=False, result_action="return_value")
     except CycloptsError:
         return EXIT_BAD_INPUT
     except CortopsError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cortops
 from cortops.cli.common import Common
+from cortops.cli.compose_names import names_drivers
 from cortops.contracts.rpc import RpcClient
 from cortops.deploy.chain_driver import ChainDriver
 from cortops.deploy.deployment import Deployment
@@ -31,7 +32,8 @@ from cortops.environment.declared import Environment
 from cortops.local.here import data_root, host_here
 from cortops.local.units import systemd_there
 from cortops.probes.ask import ask
-from cortops.protocol.http import BEHIND, HttpClient
+from cortops.protocol.http import HttpClient
+from cortops.protocol.request_text import BEHIND
 from cortops.surfaces.chain.addresses import rpc_url
 from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.surfaces.fleet.adopted import adopted_hosts
@@ -107,7 +109,8 @@ async def here(env: Environment, common: Common, *, only_asks: bool = False) -> 
             # Of a host that has lost its last program too: what is recorded there is taken away.
             places = {target.name: manager, **dict.fromkeys(by_ssh, systemd_there(env.name)), **managers}
             own = {name: TargetDriver(targets[name], one, partial(_cached, cache)) for name, one in places.items()}
-            return {CHAIN: chain, **host_drivers(env, own, ask_all)}
+            names = names_drivers(env, view, deployment.secrets, targets, sites, clock)
+            return {CHAIN: chain, **host_drivers(env, own, ask_all), **names}
 
         deployment = Deployment(
             env=env,

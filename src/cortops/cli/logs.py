@@ -89,7 +89,9 @@ async def _there(env: Environment, common: Common, host: str, name: str, argv: t
 def _host(env: Environment, name: str) -> str:
     hosts = {node: spec.host for node, spec in env.nodes.items()}
     if env.gateway is not None:
-        hosts |= dict.fromkeys(env.gateway.ports(), env.gateway.on)
+        hosts |= {each.name: each.host for each in env.gateway.instances()}
+    if env.portal is not None:
+        hosts[env.portal.NAME] = env.portal.on
     if env.monitor is not None:
         hosts[env.monitor.NAME] = env.monitor.on
     if env.proxy:

@@ -10,7 +10,9 @@ from cyclopts import Parameter
 
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
+from cortops.cli.drains import drain_line, drains_known
 from cortops.cli.output import joined, show, show_json, table
+from cortops.cli.places import gateway_hosts
 from cortops.deploy.deployment import Look, look
 from cortops.deploy.limits import flags_needed, with_the_chain
 from cortops.deploy.lock import this_process
@@ -19,7 +21,15 @@ from cortops.words.change import Action, Change, Plan
 PENDING = 3
 ADOPTED = "node-program:"  # before the name of an adopted node
 NAMED_MAX = 6
-_MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.START: "▶", Action.RESTART: "↻", Action.DELETE: "-", Action.ENSURE: "?"}
+_MARKS = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.START: "▶",
+    Action.RELOAD: "»",
+    Action.RESTART: "↻",
+    Action.DELETE: "-",
+    Action.ENSURE: "?",
+}
 
 
 def plan(
@@ -45,10 +55,12 @@ def plan(
             return await look(place.deployment)
 
     seen = asyncio.run(run())
+    silent = {item.target for item in seen.whole.unknown if not item.resource}
+    drains = drains_known(env, common) if env.gateway is not None and silent.isdisjoint(gateway_hosts(env)) else []
     if common.json:
-        show_json(as_json(seen))
+        show_json({**as_json(seen), "drained": [drain.member for drain in drains]})
     else:
-        show(as_text(seen, env.file, why=why))
+        show("\n".join([*map(drain_line, drains), as_text(seen, env.file, why=why)]))
         if (by := env.rules.apply.by) and this_process().who not in by and seen.plan.changes:
             show(f"Only {', '.join(by)} may apply it.")
     found = seen.whole

@@ -73,4 +73,6 @@ _NOUNS = {
     "contract": ("contract", "contracts"),
     "contract-state": ("contract value", "contract values"),
     "funded": ("wallet", "wallets"),
+    "record": ("DNS record", "DNS records"),
+    "certificate": ("certificate", "certificates"),
 }

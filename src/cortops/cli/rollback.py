@@ -49,6 +49,7 @@ def rollback(
     ours: Annotated[bool, Parameter(negative="")] = False,
     plan: str = "",
     accept_large: Annotated[bool, Parameter(negative="")] = False,
+    accept_irreversible: Annotated[bool, Parameter(negative="")] = False,
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     common: Common = Common(),  # noqa: B008 — frozen
 ) -> int:
@@ -72,6 +73,8 @@ def rollback(
         Do only this plan: its digest, or at least 8 digits of it.
     accept_large
         With --plan: do this plan though it is over a limit of rules.apply.
+    accept_irreversible
+        Of our own programs: do what cannot be taken back, as the plan names it; records of a zone that lead back, for example.
     yes
         Do not ask.
     """
@@ -80,7 +83,7 @@ def rollback(
     strays = [name for name in names if name not in env.installed and name not in env.hosts]
     if strays:
         raise UnknownName(f"{strays[0]} is no node or host of {env.file}", next=f"It has: {', '.join(list(env.installed)[:8])}")
-    accepted = accepted_by(plan, large=accept_large)
+    accepted = accepted_by(plan, large=accept_large, irreversible=accept_irreversible)
     if ours and names:
         raise BadInput(f"{names[0]} and --ours are two things to go back", next="Name nodes and hosts, or say --ours.")
     if ours or not (names or adopted_hosts(env)):

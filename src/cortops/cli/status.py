@@ -126,7 +126,7 @@ def endpoints(place: Here) -> dict[str, str]:
     env = place.deployment.env
     found = {"rpc": rpc_url_on(env, env.here)}
     for hostname, route in env.proxy.items():
-        name = route.to.partition("/")[0]
+        name = hostname if route.kind == "url" else route.kind
         found |= {_ENDPOINTS.get(name, name): f"https://{hostname}:{route.port}", "ca": _authority(place, route.on)}
     if env.monitor is not None and env.monitor.on == env.here:
         found["console"] = f"http://127.0.0.1:{env.monitor.port}"

@@ -152,15 +152,14 @@ def issue_key(place: Here, env: Environment) -> str:
     if env.gateway is None:
         return ""
     now = place.deployment.clock.now()
-    path = Path(store(place.deployment.hosts[env.gateway.on]).keys_db)
-    connection = keys.open_keys(path)
+    database = keys.open_keys(store(env.gateway, place.deployment.hosts[env.gateway.on].root).keys_db)
     try:
-        for row in keys.list_keys(connection, path):
+        for row in keys.list_keys(database):
             if row.name == KEY_NAME and row.revoked_at is None:
-                keys.revoke(connection, path, row.id, now=now)
-        return keys.issue(connection, path, environment=env.name, name=KEY_NAME, now=now, random_bytes=secrets.token_bytes).key
+                keys.revoke(database, row.id, now=now)
+        return keys.issue(database, environment=env.name, name=KEY_NAME, now=now, random_bytes=secrets.token_bytes).key
     finally:
-        connection.close()
+        database.close()
 
 
 async def _until_known(place: Here, env: Environment, key: str) -> None:

@@ -10,6 +10,7 @@ from cortops.environment.declared import Environment
 from cortops.environment.dials import needed_elsewhere
 from cortops.environment.load import load_file
 from cortops.environment.reason import Invalid
+from cortops.words.clock import SystemClock
 
 BAD_INPUT = 2
 
@@ -22,7 +23,7 @@ def validate(file: Path | None = None, /, *, common: Common = Common()) -> int: 
     file
         The environment file; default ./cortops.yaml, else the bundled local.yaml.
     """
-    loaded = load_file(find_file(file))
+    loaded = _with_files(load_file(find_file(file)))
     reasons = loaded.reasons if isinstance(loaded, Invalid) else ()
     if common.json:
         fields = ("line", "column", "path", "what", "instead")
@@ -38,7 +39,18 @@ def validate(file: Path | None = None, /, *, common: Common = Common()) -> int: 
     return BAD_INPUT if reasons else 0
 
 
+def _with_files(loaded: Environment | Invalid) -> Environment | Invalid:
+    """What the file says, and whether the certificates and zones that it names are such."""
+    if isinstance(loaded, Invalid) or not (loaded.dns or any(route.tls.by == "files" for route in loaded.proxy.values())):
+        return loaded
+    from cortops.deploy.files_named import reasons_of  # most files name none
+
+    reasons = reasons_of(loaded, SystemClock().now())
+    return Invalid(loaded.file, reasons) if reasons else loaded
+
+
 def _crossing(env: Environment) -> list[str]:
     """The programs that listen for others on another host, in the order of the file."""
     needed = needed_elsewhere(env) | needed_elsewhere(env, links=True)
-    return [name for name in (*env.nodes, *((env.gateway.NAME,) if env.gateway else ())) if name in needed]
+    ours = [section.NAME for section in (env.gateway, env.portal) if section is not None]
+    return [name for name in (*env.nodes, *ours) if name in needed]

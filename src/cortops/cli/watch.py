@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from cortops import surfaces
+from cortops.cli import watch_renewals
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import Here, here
 from cortops.cli.status import endpoints
@@ -125,14 +126,14 @@ async def _serve(common: Common, env: Environment, log: Log) -> None:
                 gc.collect()
                 gc.freeze()  # what lives as long as the process need not be looked at again
                 group.create_task(eye.run())
+                if watch_renewals.is_asked_for(env):
+                    told = partial(_tell, log)
+                    group.create_task(watch_renewals.keep_renewed(common, env, place, place.deployment.clock, told))
         finally:
             store.close()
 
 
 def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: Store, redact: Redact, log: Log) -> Watch:
-    def tell(event: str, fields: Mapping[str, str]) -> None:
-        log.info(event, **fields)
-
     return Watch(
         ask=place.deployment.ask,
         questions=[question for question in surfaces.questions(env, site) if question.id != OWN_HEALTH],
@@ -146,9 +147,13 @@ def _watch(env: Environment, monitor: Monitor, place: Here, site: Site, store: S
         chance=random.random,
         redact=redact,
         intended=Intentions(place.deployment.journal, place.journals),
-        tell=tell,
+        tell=partial(_tell, log),
         own=WATCH,
     )
+
+
+def _tell(log: Log, event: str, fields: Mapping[str, str]) -> None:
+    log.info(event, **fields)
 
 
 def _redact(place: Here, log: Log) -> Redact:

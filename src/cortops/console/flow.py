@@ -114,7 +114,7 @@ _STAGES: tuple[tuple[_Kind, _Kind | None], ...] = (
         _Kind(key="monitor", title="Monitor", groups=(("", _of("monitor")),)),
     ),
     (
-        _Kind(key="gateway", title="Gateway", groups=(("", _of("gateway")),)),
+        _Kind(key="gateway", title="Gateway", groups=(("", _of("gateway")), ("Portal", _of("portal")))),
         _Kind(key=_BOOKS, title="Keys and usage", groups=(("", _of(PART)),)),
     ),
     (_Kind(key="pool", title="Pools", groups=(("", _of("pool")),)), None),

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from cortops import surfaces
 from cortops.deploy import apply as waves
+from cortops.deploy.acme.plan import PLACE as ACME
+from cortops.deploy.acme.plan import obtaining, once_obtained, without_certificates
 from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
-from cortops.deploy.chain_driver import attributes_of
+from cortops.deploy.compared import compared
 from cortops.deploy.fetch import FetchProgress
 from cortops.deploy.fetch_all import fetch_all, to_fetch
-from cortops.deploy.fleet_driver import attributes_of as fleet_attributes
 from cortops.deploy.fleet_plan import FleetLook, look_fleet, whole
 from cortops.deploy.gate import wait_until_well
 from cortops.deploy.going_back import GoingBack, content_of, going_back, off_chain
@@ -25,13 +26,14 @@ from cortops.deploy.limits import Accepted, Lasting, demand_accepted, holding, l
 from cortops.deploy.lock import Lock, Owner
 from cortops.deploy.manifest import Manifest, Manifests, next_generation, recorded
 from cortops.deploy.moved import hold_moved
-from cortops.deploy.observed import Desired, Driver, Observed, Unseen
+from cortops.deploy.observed import Absent, Desired, Driver, Observed, Unseen
 from cortops.deploy.plan import plan
 from cortops.deploy.secrets import SecretStore
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.wanted import SecretView
 from cortops.environment.declared import Environment
 from cortops.environment.graph import installed_entities
+from cortops.surfaces.dns.render import PLACE as DNS
 from cortops.surfaces.judging import Ask
 from cortops.surfaces.site import HostSite, Site
 from cortops.targets.supervision import Supervisor
@@ -39,9 +41,10 @@ from cortops.words.change import Action, Plan, UnknownPlace
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
 from cortops.words.errors import GateClosed, PlanChanged, PortTaken, Refused, StepFailed, StoreUnavailable
-from cortops.words.resource import Blob, Content, Contract, ContractState, Cortensord, Funded, Resource, SecretRef, Service
+from cortops.words.resource import Blob, Content, Contract, ContractState, Cortensord, Resource, SecretRef, Service
 
 GATE_TIMEOUT_S = 60.0
+LEFT_ALONE = (ACME, DNS)  # places that may leave the file: what is there stays as it is
 NOTHING_ACCEPTED = Accepted()
 
 Report = Callable[[FetchProgress | WaveBegun | StepTold | WaveWell], None]
@@ -246,6 +249,10 @@ async def apply(
             to=deployment.goal.generation if deployment.goal is not None else None,
         )
         made = await _make_or_say(deployment, seen, report, apply_id)
+        if obtaining(seen.plan):  # what was obtained becomes files, and a reload
+            seen = await look(deployment)
+            seen = replace(seen, plan=once_obtained(seen.plan))
+            made += await _make_or_say(deployment, seen, report, apply_id)
         generation = next_generation(seen.latest)
         await deployment.manifests.write(_manifest(deployment, seen, generation, apply_id, owner))
         await deployment.journal.finish(apply_id, "ok")
@@ -318,7 +325,8 @@ async def _make_or_say(deployment: Deployment, seen: Look, report: Report, apply
 async def _make(deployment: Deployment, seen: Look, report: Report, apply_id: str) -> int:
     site = deployment.site(seen.view)
     others = installed_entities(deployment.env)
-    checks = tuple(check for check in surfaces.checks(deployment.env, site) if check.entity not in others)
+    waiting = obtaining(seen.plan)
+    checks = without_certificates([check for check in surfaces.checks(deployment.env, site) if check.entity not in others], waiting)
     questions = surfaces.questions(deployment.env, site)
 
     async def gate(started: Sequence[Entity], last: bool) -> None:
@@ -334,7 +342,7 @@ async def _observe(drivers: Mapping[str, Driver], items: Sequence[Desired]) -> d
     for item in items:
         by_place.setdefault(item.resource.place, {})[item.resource.key] = item
     gone: dict[str, Observed] = {
-        key: Unseen(f"{place} is not declared any more, so it cannot be asked")
+        key: Absent() if place.startswith(LEFT_ALONE) else Unseen(f"{place} is not declared any more, so it cannot be asked")
         for place, group in by_place.items()
         if place not in drivers
         for key in group
@@ -349,17 +357,14 @@ def desired_with(deployment: Deployment, view: SecretView, back: GoingBack | Non
     resources = surfaces.render(deployment.env, deployment.site(view)) if back is None else back.resources
 
     def fill(content: Content) -> bytes:
-        return "".join(view.value(part.name) if isinstance(part, SecretRef) else part for part in content).encode()
+        return "".join(view.filled(part) if isinstance(part, SecretRef) else part for part in content).encode()
 
     on_targets = [
         desire([item for item in resources if item.place == name and not isinstance(item, Cortensord)], fill, manager)
         for name, manager in deployment.managers.items()
     ]
-    installed = [Desired(resource=item, attributes=fleet_attributes(item)) for item in resources if isinstance(item, Cortensord)]
-    on_chain = [
-        Desired(resource=item, attributes=attributes_of(item)) for item in resources if isinstance(item, Contract | ContractState | Funded)
-    ]
-    return (*(item for group in on_targets for item in group), *on_chain, *installed)
+    beside = [Desired(resource=item, attributes=attributes) for item in resources if (attributes := compared(item)) is not None]
+    return (*(item for group in on_targets for item in group), *sorted(beside, key=lambda item: isinstance(item.resource, Cortensord)))
 
 
 def _manifest(deployment: Deployment, seen: Look, generation: int, apply_id: str, owner: Owner) -> Manifest:

@@ -6,12 +6,10 @@ truth) with identity.txt (0600; whoever has it can read all).
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,20 +17,17 @@ from typing import Final
 
 import msgspec
 
-from cortops.contracts import wallet
 from cortops.deploy.redact import Redactor, hide
+from cortops.deploy.secrets_made import given, joined, made
 from cortops.deploy.secrets_outside import Fetch, fetcher
 from cortops.deploy.secrets_sealed import FOLDER_FILE, Sealed, replace_file, sealed_of
-from cortops.deploy.wanted import Entry, Kind, SecretView, Wanted
+from cortops.deploy.wanted import Entry, Kind, Outside, SecretView, Wanted
 from cortops.environment.declared import Environment
 from cortops.words.clock import Clock
 from cortops.words.errors import BadInput, CortopsError, PermissionMissing, SecretMissing
 
-VALUE_MAX_BYTES: Final = 64 * 1024
-TOKEN_BYTES: Final = 32
 FETCHED_AT_ONCE: Final = 8
 OLD_MARK: Final = "@"  # NAME@20261124T201500Z: what NAME was until then
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
 
 class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +110,15 @@ class SecretStore:
 
         value: a wallet's 0x… private key; for `authority` and `certificate` one PEM text with certificate and key; else any text.
         """
-        entry = self._given(name, value, kind)
+        entry = given(name, value, kind, self._clock.now())
         with self._writing() as entries:
             self._keep_old(entries, name, entry)
+            entries[name] = entry
+
+    def obtained(self, name: str, value: str) -> None:
+        """Keep a certificate that an authority gave, PEM with its key, in place of an older one, of which nothing is kept."""
+        entry = given(name, value, Kind.CERTIFICATE, self._clock.now())
+        with self._writing() as entries:
             entries[name] = entry
 
     def remove(self, name: str) -> None:
@@ -242,9 +243,15 @@ class SecretStore:
 
     def _ask_outside(self, want: Wanted) -> Entry | CortopsError:
         try:
-            return self._given(want.name, self._fetch(want), want.kind)
+            if want.outside is not None and want.outside.parts:
+                return self._of_parts(want, want.outside)
+            return given(want.name, self._fetch(want), want.kind, self._clock.now())
         except CortopsError as error:
             return error
+
+    def _of_parts(self, want: Wanted, outside: Outside) -> Entry:
+        values = [self._fetch(part) if part.outside else self.value(part.name) for part in outside.parts]
+        return joined(want, outside, values, self._clock.now())
 
     def _outside(self, wanted: Sequence[Wanted]) -> dict[str, Entry]:
         """What others keep; SecretMissing, naming all that they did not give."""
@@ -264,40 +271,7 @@ class SecretStore:
         return SecretView(environment=self._environment, wanted=tuple(wanted), entries=dict(entries), now=self._clock.now())
 
     def _made(self, wanted: Wanted, entries: Mapping[str, Entry]) -> Entry:
-        from cortops.deploy import authority  # brings cryptography, which reading does without
-
-        now = self._clock.now()
-        if wanted.kind is Kind.WALLET:
-            key = wallet.new_private_key(self._random_bytes(32))
-            return Entry(value=key, kind=wanted.kind, public=wallet.address_of(key), created_at=now)
-        if wanted.kind is Kind.TOKEN:
-            token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).decode().rstrip("=")
-            return Entry(value=token, kind=wanted.kind, public="", created_at=now)
-        if wanted.kind is Kind.AUTHORITY:
-            issued = authority.make_authority(self._environment, now, self._random_bytes)
-        else:
-            signer = entries.get(wanted.signed_by)
-            if signer is None:
-                raise SecretMissing(
-                    f"the certificate {wanted.name} needs the authority {wanted.signed_by or '(none named)'}, which is not there"
-                )
-            issued = authority.issue(authority.Issued(certificate=signer.public, key=signer.value), wanted.hosts, now, self._random_bytes)
-        return Entry(value=issued.key, kind=wanted.kind, public=issued.certificate, created_at=now)
-
-    def _given(self, name: str, value: str, kind: Kind) -> Entry:
-        from cortops.deploy import authority
-
-        if not _NAME.fullmatch(name) or ".." in name:
-            raise BadInput(f"{name!r} is no name for a secret: letters, digits, and . _ / - between them, at most 128")
-        if not 0 < len(value.encode()) <= VALUE_MAX_BYTES:
-            raise BadInput(f"the value of {name} must hold 1 to {VALUE_MAX_BYTES} bytes")
-        public = ""
-        if kind is Kind.WALLET:
-            public = wallet.address_of(value)
-        elif kind in (Kind.AUTHORITY, Kind.CERTIFICATE):
-            issued = authority.read(value)
-            value, public = issued.key, issued.certificate
-        return Entry(value=value, kind=kind, public=public, created_at=self._clock.now())
+        return made(wanted, entries, self._environment, self._clock.now(), self._random_bytes)
 
     def _ours_to_make(self, name: str, wanted: Sequence[Wanted]) -> Wanted:
         want = next((want for want in wanted if want.name == name), None)

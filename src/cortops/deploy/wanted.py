@@ -10,7 +10,9 @@ from enum import StrEnum
 import msgspec
 
 from cortops.contracts.keccak import checksummed
+from cortops.environment.crosscheck_secrets import AUTHORITY
 from cortops.words.errors import BadInput, SecretMissing, UnknownName
+from cortops.words.resource import PUBLIC, SecretRef
 
 RENEW_BEFORE_S = 30 * 86_400  # a certificate with less time left is made anew
 
@@ -30,6 +32,7 @@ class Outside:
     """Where a value comes from that we do not keep: a variable, what a command prints, or a file that stays on its host.
 
     cited: where that is declared. address: of a wallet whose key stays on its host.
+    parts: of a certificate, the secrets that it is put together from: its chain, where that is no file, and its key. file: the chain's.
     """
 
     cited: str
@@ -37,23 +40,31 @@ class Outside:
     command: tuple[str, ...] = ()
     on_host: str = ""
     address: str = ""
+    file: str = ""
+    parts: tuple[Wanted, ...] = ()
 
     @property
     def told(self) -> str:
         """In words; of a command only the program, since its arguments may say more than people want to show."""
         if self.on_host:
             return f"on-host {self.on_host}"
+        if self.parts:
+            return f"file {self.file.rpartition('/')[2]}" if self.file else f"secret {self.parts[0].name}"
         return f"env {self.env}" if self.env else f"command {self.command[0].rpartition('/')[2]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A secret that the environment needs. hosts, signed_by (an authority's name): of a certificate only. outside: of one not kept here."""
+    """A secret that the environment needs. hosts, signed_by (an authority's name): of a certificate only. outside: of one not kept here.
+
+    acme: of a certificate that an authority gives; what is made here stands in until then.
+    """
 
     name: str
     kind: Kind
     hosts: tuple[str, ...] = ()
     signed_by: str = ""
+    acme: bool = False
     outside: Outside | None = None
 
     @property
@@ -117,6 +128,10 @@ class SecretView:
             return want.outside.address
         return self.entries[name].public if self._is_there(name, for_apply) else self._stand_in_public(name)
 
+    def filled(self, ref: SecretRef) -> str:
+        """What stands in a file where `ref` does: the value, or the public part; a stand-in while planning."""
+        return self.public(ref.name.removeprefix(PUBLIC)) if ref.is_public else self.value(ref.name)
+
     def shown(self, name: str) -> str:
         """The public part as far as it is known here, else a stand-in; for looking, so nothing missing is an error."""
         want, entry = self._want(name), self.entries.get(name)
@@ -146,11 +161,20 @@ class SecretView:
             raise BadInput(f"the secret {name} is kept as {entry.kind.value}, but wanted as {want.kind.value}", next=cure)
         if want.outside:  # whoever keeps it renews it; `secrets check` counts its days
             return ""
+        if want.acme:  # what an authority gave stays until a new one is obtained
+            return self._why_no_longer(entry)
         if want.kind is Kind.AUTHORITY:
             return _ending(entry.public, self.now)
         if want.kind is Kind.CERTIFICATE:
             return self._why_reissue(want, entry)
         return ""
+
+    def _why_no_longer(self, entry: Entry) -> str:
+        from cortops.deploy import authority
+
+        signer = self.entries.get(AUTHORITY)
+        ours = signer is not None and authority.issued_by(entry.public, signer.public)
+        return f"signed by {AUTHORITY}, and no longer wanted so" if ours else ""
 
     def _why_reissue(self, want: Wanted, entry: Entry) -> str:
         from cortops.deploy import authority  # brings cryptography (45 ms), which `status` does without

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from cortops.environment.cortensord import CORTENSORD_ROLES
 from cortops.environment.crosscheck_fleet import (
     addresses_are_used_once,
     console_stays_on_its_host,
@@ -22,16 +21,19 @@ from cortops.environment.crosscheck_fleet import (
     references_are_of_others,
 )
 from cortops.environment.crosscheck_foreign import data_folders_are_apart, dependencies_lead_upwards
+from cortops.environment.crosscheck_gateway import every_host_has_sessions, several_hosts_share_a_store
+from cortops.environment.crosscheck_names import certificates_can_be_had, names_have_a_zone, records_do_not_clash, watch_finds_its_files
+from cortops.environment.crosscheck_owners import services_have_owners
+from cortops.environment.crosscheck_portal import portal_has_a_gateway, portal_routes_lead_to_it
+from cortops.environment.crosscheck_proxy import families_are_answered, family_timeouts_do_not_cut
 from cortops.environment.crosscheck_releases import builds_have_one_name, minimum_has_a_date, releases_are_of_the_right_kind
 from cortops.environment.crosscheck_secrets import secret_sources_are_used
-from cortops.environment.declared import Declared, PortUse, declared_owner, host_uses, port_uses
+from cortops.environment.declared import Declared, PortUse, host_uses, port_uses
 from cortops.environment.foreign import ForeignNode, RpcRelayNode
 from cortops.environment.model import (
-    NODE_ROLES,
     ChainNode,
     EngineNode,
     MinerNode,
-    Monitor,
     OracleNode,
     RouterNode,
     ValidatorNode,
@@ -295,32 +297,6 @@ def proxy_leads_somewhere(declared: Declared) -> Iterator[Finding]:
             yield from _exists(declared, path, "pools", route.pool, "pool")
 
 
-def services_have_owners(declared: Declared) -> Iterator[Finding]:
-    """Every service has somebody who is asked when it is ill, and every owner owns something."""
-    services: list[tuple[str, str, str]] = [
-        (name, node.role, node.owner) for name, node in (*declared.nodes.items(), *declared.installed.items())
-    ]
-    services += [(hostname, "proxy", route.owner) for hostname, route in declared.proxy.items()]
-    if declared.gateway is not None:
-        services.append(("gateway", "gateway", declared.gateway.owner))
-    if declared.monitor is not None:
-        services.append((Monitor.NAME, "monitor", declared.monitor.owner))
-    if "owners" not in declared.incomplete:
-        orphans = [name for name, kind, owner in services if not owner and not declared_owner(declared.owners, name, kind)]
-        if orphans:
-            yield Finding(
-                ("owners", "default"), f"is missing, and nobody owns {list_of(orphans, limit=4)}", "Add owners: {default: you@example}."
-            )
-    known = ["default", "gateway", "proxy", "monitor", *dict.fromkeys((*NODE_ROLES, *CORTENSORD_ROLES)), *(name for name, _, _ in services)]
-    for key in declared.owners:
-        if key not in known and declared.has_all("nodes"):
-            yield Finding(
-                ("owners", key),
-                "is neither a service nor a kind of service",
-                did_you_mean(key, known, otherwise=f"Known here: {list_of(known)}."),
-            )
-
-
 def _exists(declared: Declared, path: Path, section: str, name: str, noun: str) -> Iterator[Finding]:
     if declared.is_unknown(section, name):
         known = sorted(declared.written.get(section, ()))
@@ -387,5 +363,15 @@ CHECKS: tuple[Check, ...] = (
     installs_are_apart,
     timeouts_do_not_cut,
     proxy_leads_somewhere,
+    families_are_answered,
+    family_timeouts_do_not_cut,
+    names_have_a_zone,
+    records_do_not_clash,
+    certificates_can_be_had,
+    watch_finds_its_files,
+    several_hosts_share_a_store,
+    every_host_has_sessions,
+    portal_has_a_gateway,
+    portal_routes_lead_to_it,
     services_have_owners,
 )

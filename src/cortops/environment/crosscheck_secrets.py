@@ -9,6 +9,7 @@ from cortops.environment.foreign import ForeignNode
 from cortops.environment.model import RouterNode, WalletNode
 from cortops.environment.reason import Finding, did_you_mean, list_of, printable
 from cortops.environment.rules import SecretSource
+from cortops.environment.section import Secret
 
 AUTHORITY = "local-ca"  # the secret that holds the key of the local certificate authority
 
@@ -16,6 +17,14 @@ AUTHORITY = "local-ca"  # the secret that holds the key of the local certificate
 def certificate_secret(hostname: str) -> str:
     """The secret that holds a hostname's key; its public part is the certificate."""
     return f"tls/{hostname}"
+
+
+def certificate_parts(declared: Declared | Environment) -> Iterator[str]:
+    """The secrets that certificates are made of or asked for with: of files chain and key, of ACME the account."""
+    for route in declared.proxy.values():
+        yield from (part.secret for part in (route.tls.certificate, route.tls.key) if isinstance(part, Secret))
+        if route.tls.by == "acme" and declared.acme is not None:
+            yield declared.acme.account.secret
 
 
 def source_of(name: str, sources: Mapping[str, SecretSource]) -> tuple[str, str]:
@@ -39,6 +48,9 @@ def secret_sources_are_used(declared: Declared) -> Iterator[Finding]:
     wallets, deployer = node_wallets(declared), declared.network.deployer.secret
     tokens = [node.api_key.secret for node in declared.nodes.values() if isinstance(node, RouterNode)]
     tokens += [secret.secret for node in declared.nodes.values() if isinstance(node, ForeignNode) for secret in node.secrets.values()]
+    tokens += [declared.portal.session_key.secret] if declared.portal is not None else []
+    tokens += [declared.gateway.store.url.secret] if declared.gateway is not None and declared.gateway.store is not None else []
+    tokens += list(certificate_parts(declared))
     known = [deployer, *wallets, *tokens, AUTHORITY, *map(certificate_secret, declared.proxy)]
     used = {source_of(name, sources)[0] for name in known}
     for name, source in sources.items():

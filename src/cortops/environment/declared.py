@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from cortops.environment.certificates import Acme
 from cortops.environment.cortensord import CortensordNode
+from cortops.environment.dns import Dns
 from cortops.environment.model import DEPLOY, ChainNode, Host, Monitor, Network, Node, RouterNode, WalletNode
+from cortops.environment.portal import Portal
 from cortops.environment.reason import Path, Position
 from cortops.environment.release import Minimum, ProgramRelease, Release
 from cortops.environment.rules import Rules
@@ -72,7 +75,10 @@ class Declared:
     installed: Mapping[str, CortensordNode] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     gateway: Gateway | None = None
+    portal: Portal | None = None
     proxy: Mapping[str, Route] = field(default_factory=dict)
+    dns: Dns | None = None
+    acme: Acme | None = None
     monitor: Monitor | None = None
     rules: Rules = field(default_factory=Rules)
     written: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -117,6 +123,9 @@ class Environment:
     text: str = field(repr=False, compare=False)
     programs: Mapping[str, ProgramRelease] = field(default_factory=dict)
     minimum: Minimum | None = None
+    portal: Portal | None = None
+    dns: Dns | None = None
+    acme: Acme | None = None
     rules: Rules = field(default_factory=Rules)
     port_base: int = field(default=0, compare=False)
     stands_on: str = field(default="", compare=False)
@@ -162,6 +171,8 @@ class Environment:
             own = self.installed[entity.name].owner
         elif entity.kind == "gateway" and self.gateway:
             own = self.gateway.owner
+        elif entity.kind == "portal" and self.portal:
+            own = self.portal.owner
         elif entity.kind == "monitor" and self.monitor:
             own = self.monitor.owner
         elif entity.kind in ("proxy", "dns") and entity.name in self.proxy:
@@ -178,7 +189,9 @@ def host_uses(declared: Declared | Environment) -> Iterator[tuple[Path, str]]:
     """Where each of our own programs is said to run, and on which host; nodes that run cortensord are not ours."""
     yield from ((("nodes", name, "host"), node.host) for name, node in declared.nodes.items())
     if declared.gateway is not None:
-        yield ("gateway", "on"), declared.gateway.on
+        yield from ((("gateway", "on"), host) for host in declared.gateway.hosts)
+    if declared.portal is not None:
+        yield ("portal", "on"), declared.portal.on
     yield from ((("proxy", hostname, "on"), route.on) for hostname, route in declared.proxy.items())
     if declared.monitor is not None:
         yield ("monitor", "on"), declared.monitor.on
@@ -200,12 +213,22 @@ def port_uses(declared: Declared | Environment) -> Iterator[PortUse]:
         for key in _port_keys(node):
             yield PortUse(node.host, getattr(node, key), ("nodes", name, key))
     if declared.gateway is not None:
-        for port in declared.gateway.ports().values():
-            yield PortUse(declared.gateway.on, port, ("gateway", "port"))
+        yield from (PortUse(each.host, each.port, ("gateway", "port")) for each in declared.gateway.instances())
+    if declared.portal is not None:
+        yield PortUse(declared.portal.on, declared.portal.port, ("portal", "port"))
     for hostname, route in declared.proxy.items():
         yield PortUse(route.on, route.port, ("proxy", hostname, "port"), shared=True)
+    if declared.acme is not None:
+        yield from (PortUse(host, declared.acme.http_port, ("acme", "http_port"), shared=True) for host in challenge_hosts(declared))
     if declared.monitor is not None:
         yield PortUse(declared.monitor.on, declared.monitor.port, ("monitor", "port"))
+
+
+def challenge_hosts(declared: Declared | Environment) -> tuple[str, ...]:
+    """The hosts whose nginx answers the authority that gives certificates, in plain HTTP."""
+    if declared.acme is None or declared.acme.challenge != "http-01":
+        return ()
+    return tuple(dict.fromkeys(route.on for route in declared.proxy.values() if route.tls.by == "acme"))
 
 
 def _port_keys(node: Node) -> tuple[str, ...]:
@@ -232,7 +255,9 @@ def shift_ports(env: Environment, base: int) -> Environment:
         env,
         nodes={name: shifted(node, node.host, *_port_keys(node)) for name, node in env.nodes.items()},
         gateway=shifted(env.gateway, env.gateway.on, "port") if env.gateway else None,
+        portal=shifted(env.portal, env.portal.on, "port") if env.portal else None,
         proxy={hostname: shifted(route, route.on, "port") for hostname, route in env.proxy.items()},
+        acme=shifted(env.acme, next((host for host in challenge_hosts(env) if host in local), ""), "http_port") if env.acme else None,
         monitor=shifted(env.monitor, env.monitor.on, "port") if env.monitor else None,
         port_base=env.port_base + base,
     )

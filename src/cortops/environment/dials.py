@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cortops.environment.declared import Declared, Environment
 from cortops.environment.foreign import ForeignNode
 from cortops.environment.model import MinerNode, WalletNode
+from cortops.environment.portal import Portal
 from cortops.environment.reason import Path
 from cortops.environment.traffic import Gateway
 
@@ -46,13 +47,14 @@ def dials(declared: Declared | Environment) -> Iterator[Dial]:
     for model in gateway.models.values() if gateway else ():
         pool = declared.pools.get(model.pool)
         for member in pool.members if gateway and pool else ():
-            yield from _to_node(declared, Gateway.NAME, gateway.on if gateway else "", member, ("pools", model.pool, "members"))
+            for host in gateway.hosts if gateway else ():
+                yield from _to_node(declared, Gateway.NAME, host, member, ("pools", model.pool, "members"))
     yield from _through_proxy(declared)
 
 
-def needed_elsewhere(declared: Declared | Environment, *, links: bool = False) -> frozenset[str]:
-    """The programs that one on another host connects to; with `links`, the routers that a miner there streams to."""
-    return frozenset(dial.to for dial in dials(declared) if dial.at != dial.on and dial.link == links)
+def needed_elsewhere(declared: Declared | Environment, *, links: bool = False, on: str = "") -> frozenset[str]:
+    """The programs that one on another host connects to; with `links`, the routers that a miner there streams to. on: only those there."""
+    return frozenset(dial.to for dial in dials(declared) if dial.at != dial.on and dial.link == links and on in ("", dial.on))
 
 
 def _to_chain(declared: Declared | Environment) -> Iterator[Dial]:
@@ -69,7 +71,9 @@ def _through_proxy(declared: Declared | Environment) -> Iterator[Dial]:
         for member in pool.members if pool else ():
             yield from _to_node(declared, hostname, route.on, member, path)
         if route.to == "gateway" and declared.gateway is not None:
-            yield Dial(who=hostname, at=route.on, to=Gateway.NAME, on=declared.gateway.on, path=path)
+            yield from (Dial(who=hostname, at=route.on, to=Gateway.NAME, on=host, path=path) for host in declared.gateway.hosts)
+        if Portal.NAME in (route.to, *route.families) and declared.portal is not None:
+            yield Dial(who=hostname, at=route.on, to=Portal.NAME, on=declared.portal.on, path=path)
         if route.to == "rpc" and declared.network is not None:
             yield from _to_node(declared, hostname, route.on, declared.network.rpc.node or "", path)
 

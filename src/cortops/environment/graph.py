@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cortops.environment.declared import Environment
+from cortops.environment.dns import zone_of
 from cortops.environment.foreign import FOREIGN_ROLES
 from cortops.environment.model import ChainNode, Engine, EngineNode, MinerNode, Monitor, Node, OracleNode, RouterNode, ValidatorNode
+from cortops.environment.portal import Portal
 from cortops.environment.reason import Path, Position
+from cortops.environment.traffic import Route
 from cortops.words.entity import Entity
 
 # From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one, or within a kind upwards in the
@@ -30,6 +33,7 @@ KINDS = (
     "router",
     "pool",
     "gateway",
+    "portal",
     "monitor",
     "dns",
     "proxy",
@@ -87,12 +91,17 @@ def gateway_entities(env: Environment) -> tuple[Entity, ...]:
 
 
 def installed_entities(env: Environment) -> frozenset[Entity]:
-    """What is not ours to make and only looked at: nodes that run cortensord, hosts that run nothing of ours, and the DNS of others that
-    leads a name to a host by SSH.
+    """What is not ours to make and only looked at: nodes that run cortensord, hosts that run nothing of ours, and the DNS servers of
+    others that lead a name to a host by SSH or answer from a zone that we keep.
     """
     nodes = {Entity(node.role, name) for name, node in env.installed.items()}
-    names = {Entity("dns", hostname) for hostname, route in env.proxy.items() if not env.hosts[route.on].local}
+    names = {Entity("dns", hostname) for hostname, route in env.proxy.items() if is_asked_of_others(env, hostname, route)}
     return frozenset(nodes | names | {Entity("host", name) for name in env.hosts if name not in env.own_hosts})
+
+
+def is_asked_of_others(env: Environment, hostname: str, route: Route) -> bool:
+    """Whether servers of others tell where a name leads: an apply cannot make them answer."""
+    return not env.hosts[route.on].local or (env.dns is not None and bool(zone_of(env.dns, hostname)))
 
 
 def _declared(env: Environment) -> Iterator[Entity]:
@@ -106,6 +115,8 @@ def _declared(env: Environment) -> Iterator[Entity]:
     yield from (Entity("session", str(sid)) for sid in env.network.sessions)
     yield from (Entity("pool", name) for name in env.pools)
     yield from gateway_entities(env)
+    if env.portal is not None:
+        yield Entity("portal", Portal.NAME)
     if env.monitor is not None:
         yield Entity("monitor", Monitor.NAME)
     yield from (Entity("dns", hostname) for hostname in env.proxy)
@@ -121,7 +132,9 @@ def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
         yield from (Entity("router", member) for member in env.pools[entity.name].members)
     elif entity.kind == "gateway" and env.gateway is not None:
         yield from (Entity("pool", target.pool) for target in env.gateway.models.values())
-        yield Entity("host", env.gateway.on)
+        yield from (Entity("host", each.host) for each in env.gateway.instances() if each.name == entity.name)
+    elif entity.kind == "portal" and env.portal is not None:
+        yield Entity("host", env.portal.on)
     elif entity.kind == "monitor" and env.monitor is not None:
         yield Entity("host", env.monitor.on)
     elif entity.kind == "dns":
@@ -149,6 +162,8 @@ def _proxy_needs(env: Environment, hostname: str) -> Iterator[Entity]:
     """Its name, what it leads to, and the host of its nginx."""
     route = env.proxy[hostname]
     yield Entity("dns", hostname)
+    if Portal.NAME in (route.to, *route.families):
+        yield Entity("portal", Portal.NAME)
     if route.to == "gateway":
         yield from gateway_entities(env)
     elif route.to == "console":

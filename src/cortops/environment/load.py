@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from cortops.environment import document, expand
+from cortops.environment.certificates import Acme
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.crosscheck import crosscheck
 from cortops.environment.declared import Declared, Environment, Places
+from cortops.environment.dns import Dns
 from cortops.environment.document import Value
 from cortops.environment.explain import explain
 from cortops.environment.foreign import FOREIGN_ROLES
 from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network, Node, Session
+from cortops.environment.portal import Portal
 from cortops.environment.reason import (
     REASONS_PER_PLACE_MAX,
     Finding,
@@ -36,7 +39,23 @@ from cortops.environment.rules import Rules
 from cortops.environment.traffic import Gateway, Pool, Route
 from cortops.words.errors import BadInput
 
-SECTIONS = ("format", "environment", "owners", "hosts", "releases", "network", "nodes", "pools", "gateway", "proxy", "monitor", "rules")
+SECTIONS = (
+    "format",
+    "environment",
+    "owners",
+    "hosts",
+    "releases",
+    "network",
+    "nodes",
+    "pools",
+    "gateway",
+    "portal",
+    "proxy",
+    "dns",
+    "acme",
+    "monitor",
+    "rules",
+)
 REQUIRED: Mapping[str, str] = {
     "format": f"Begin with: format: {FORMAT}",
     "environment": "Add its name, for example: environment: lab",
@@ -93,7 +112,10 @@ def _environment(declared: Declared, filename: str, text: str) -> Environment:
         installed=declared.installed,
         pools=declared.pools,
         gateway=declared.gateway,
+        portal=declared.portal,
         proxy=declared.proxy,
+        dns=declared.dns,
+        acme=declared.acme,
         monitor=declared.monitor,
         rules=declared.rules,
         text=text,
@@ -142,7 +164,10 @@ class _Sections:
             installed=installed,
             pools=pools,
             gateway=self._block("gateway", Gateway),
+            portal=self._block("portal", Portal),
             proxy=proxy,
+            dns=self._block("dns", Dns),
+            acme=self._block("acme", Acme),
             monitor=self._block("monitor", Monitor),
             rules=self._block("rules", Rules) or Rules(),
             written={

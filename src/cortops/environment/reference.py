@@ -11,13 +11,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from cortops.environment.certificates import Acme, RouteTls
 from cortops.environment.cortensord import CortensordNode
+from cortops.environment.dns import Dns, Zone
+from cortops.environment.families import FamilyRules, PerClient
 from cortops.environment.model import NODE_ROLES, Contracts, Engine, Host, Monitor, Network, Rpc, Session
 from cortops.environment.networks import NetworkRecord, known_networks
+from cortops.environment.portal import Portal
 from cortops.environment.release import Artifact, Minimum, ProgramRelease, Release
 from cortops.environment.rules import ApplyRules, Rules, SecretRules, SecretSource
 from cortops.environment.section import Secret
-from cortops.environment.traffic import Gateway, GatewayModel, Pool, PoolHealth, Route
+from cortops.environment.traffic import Gateway, GatewayModel, GatewayStore, Pool, PoolHealth, Route
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("hosts.NAME", (Host,)),
@@ -26,8 +30,11 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("network", (Network, Rpc, Contracts, Session)),
     ("nodes.NAME", (*NODE_ROLES.values(), CortensordNode)),
     ("pools.NAME", (Pool, PoolHealth)),
-    ("gateway", (Gateway, GatewayModel)),
-    ("proxy.HOSTNAME", (Route,)),
+    ("gateway", (Gateway, GatewayModel, GatewayStore)),
+    ("portal", (Portal,)),
+    ("proxy.HOSTNAME", (Route, RouteTls, FamilyRules, PerClient)),
+    ("dns", (Dns, Zone)),
+    ("acme", (Acme,)),
     ("monitor", (Monitor,)),
     ("rules", (Rules, ApplyRules, SecretRules, SecretSource)),
     ("references", (Engine, Secret)),
@@ -44,7 +51,7 @@ One YAML file declares an environment. `examples/local.yaml` is a whole one. Thi
 | `format` | Always `1`. |
 | `environment` | Name of the environment: a to z, 0 to 9 and `-`, at most 31 characters. |
 | `owners` | Whom to ask, by `default`, by kind (`router`), or by name (`router-1`); the most exact one wins. |
-| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `proxy`, `monitor`, `rules` | Below. |
+| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `portal`, `proxy`, `dns`, `acme`, `monitor`, `rules` | Below. |
 
 Names of hosts, releases, nodes and pools follow the same rule as the environment's.
 At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.

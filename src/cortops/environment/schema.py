@@ -6,10 +6,13 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from cortops.environment.certificates import Acme
 from cortops.environment.cortensord import CortensordNode
+from cortops.environment.dns import Dns
 from cortops.environment.load import REQUIRED
 from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network
 from cortops.environment.networks import known_networks
+from cortops.environment.portal import Portal
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release
 from cortops.environment.rules import Rules
 from cortops.environment.section import Secret
@@ -25,7 +28,23 @@ _DEFAULTED = ("wallet", "api_key")  # filled in from the node's name before the 
 
 def schema() -> dict[str, Any]:
     """The schema of the whole file (JSON Schema 2020-12)."""
-    models = [Host, Release, ProgramRelease, Minimum, Network, *NODE_ROLES.values(), CortensordNode, Pool, Gateway, Route, Monitor, Rules]
+    models = [
+        Host,
+        Release,
+        ProgramRelease,
+        Minimum,
+        Network,
+        *NODE_ROLES.values(),
+        CortensordNode,
+        Pool,
+        Gateway,
+        Portal,
+        Route,
+        Dns,
+        Acme,
+        Monitor,
+        Rules,
+    ]
     _, parts = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = parts["$defs"]
     for model in (Host, *NODE_ROLES.values(), CortensordNode, Secret):  # what may stand in the body of a range
@@ -58,7 +77,10 @@ def schema() -> dict[str, Any]:
             "nodes": _names(RANGED_NAME, {"oneOf": nodes}),
             "pools": _names(f"^{NAME}$", {"$ref": "#/$defs/Pool"}),
             "gateway": {"$ref": "#/$defs/Gateway"},
+            "portal": {"$ref": "#/$defs/Portal"},
             "proxy": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Route"}},
+            "dns": {"$ref": "#/$defs/Dns"},
+            "acme": {"$ref": "#/$defs/Acme"},
             "monitor": {"$ref": "#/$defs/Monitor"},
             "rules": {"$ref": "#/$defs/Rules"},
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cortops.words.resource import SecretRef
@@ -15,6 +15,12 @@ _URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Names = tuple[Name, ...]
+# One name may stand for a list of one.
+OneOrMore = Annotated[
+    Names,
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 Url = Annotated[str, Field(pattern=_URL, max_length=512, examples=["http://127.0.0.1:8090"])]
 Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$", examples=["smollm2"])]
 Sha256 = Annotated[str, Field(pattern=_HEX_64)]

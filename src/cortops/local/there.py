@@ -58,8 +58,10 @@ def _host_there(env: Environment, name: str, archive: Runtime) -> HostSite:
 def extras_of(env: Environment, host: str) -> frozenset[str]:
     """Which of our own extras the programs of a host need."""
     nodes = [node for node in env.nodes.values() if node.host == host]
+    traffic = [*(env.gateway.hosts if env.gateway else ()), *([env.portal.on] if env.portal else [])]
     found = {"engine"} if any(isinstance(node, EngineNode) for node in nodes) else set[str]()
     found |= {"validator"} if any(isinstance(node, ValidatorNode) for node in nodes) else set[str]()
+    found |= {"postgresql"} if env.gateway is not None and env.gateway.store is not None and host in traffic else set[str]()
     return frozenset(found | ({"proxy"} if any(route.on == host for route in env.proxy.values()) else set[str]()))
 
 

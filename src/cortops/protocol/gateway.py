@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
+from cortops.protocol.limits import NO_LIMITS, KeyLimits
 from cortops.words.errors import BadInput
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+FIXED = ("name", "listen", "store")  # of a configuration, what a process is born with; all else it takes while it runs
 SESSION_MAX = 2**53
 IN_FLIGHT_MAX = 64  # requests at once in one session
 # What a router's 503 says when its task may be on chain, or may get there yet: the same router, asked again under the same
@@ -30,13 +32,17 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How members are asked: `bad_after` failures in a row take one out, `good_after` successes bring it back."""
+    """How members are asked: `bad_after` failures in a row take one out, `good_after` successes bring it back.
+
+    eject_s: how long as many failures in a row of requests take a member out that its status page speaks well of; twice as long each time.
+    """
 
     path: Annotated[str, Meta(pattern=r"^/[!-~]*$", max_length=256)] = "/api/v1/status"
     every_s: Seconds = 5.0
     timeout_s: Seconds = 3.0
     bad_after: Count = 3
     good_after: Count = 2
+    eject_s: Seconds = 10.0
 
 
 class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +61,8 @@ class Pool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Members that serve the same models. One request in flight a session by default (facts B: two at once can fail).
 
     queue_max: requests that wait in this process. return_wait_s: how long a request that its member may have submitted waits for that
-    member to come back; no other one is asked.
+    member to come back; no other one is asked. return_ramp_s: how long the share of a member grows that came back or was added, from one
+    request to its capacity.
     """
 
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=1024)]
@@ -63,6 +70,7 @@ class Pool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_max: Annotated[int, Meta(ge=0, le=100_000)] = 64
     queue_wait_s: Seconds = 20.0
     return_wait_s: Seconds = 60.0
+    return_ramp_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     health: Health = Health()
 
 
@@ -96,13 +104,16 @@ class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything one gateway process knows at its start. `models` maps the alias that clients ask for to a pool's name."""
+    """Everything one gateway process knows at its start. `models` maps the alias that clients ask for to a pool's name; `key_limits` are
+    those of each key that has no such limit of its own.
+    """
 
     name: Name = "gateway"
     listen: Listen
     models: Annotated[dict[Name, Name], Meta(min_length=1, max_length=1024)]
     pools: Annotated[dict[Name, Pool], Meta(min_length=1, max_length=1024)]
     limits: Limits = Limits()
+    key_limits: KeyLimits = NO_LIMITS
     store: Store
 
     def to_json(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cortops.surfaces.chain import checks as chain_checks
 from cortops.surfaces.chain import render as chain
 from cortops.surfaces.dns import checks as dns_checks
+from cortops.surfaces.dns import render as dns
 from cortops.surfaces.fleet import checks as fleet_checks
 from cortops.surfaces.fleet import render as fleet
 from cortops.surfaces.gateway import checks as gateway_checks
@@ -14,15 +15,29 @@ from cortops.surfaces.monitoring import render as monitoring
 from cortops.surfaces.nodes import checks as nodes_checks
 from cortops.surfaces.nodes import render as nodes
 from cortops.surfaces.pools import checks as pools_checks
+from cortops.surfaces.portal import checks as portal_checks
+from cortops.surfaces.portal import render as portal
+from cortops.surfaces.proxy import certificates
 from cortops.surfaces.proxy import checks as proxy_checks
 from cortops.surfaces.proxy import render as proxy
 
-RENDERS = (fleet.render, nodes.render, chain.render, gateway.render, proxy.render, monitoring.render)
+RENDERS = (
+    fleet.render,
+    nodes.render,
+    chain.render,
+    gateway.render,
+    portal.render,
+    proxy.render,
+    dns.render,
+    certificates.render,
+    monitoring.render,
+)
 QUESTIONS = (
     fleet_checks.questions,
     nodes_checks.questions,
     chain_checks.questions,
     gateway_checks.questions,
+    portal_checks.questions,
     dns_checks.questions,
     proxy_checks.questions,
     monitoring_checks.questions,
@@ -33,6 +48,7 @@ CHECKS = (
     nodes_checks.checks,
     pools_checks.checks,
     gateway_checks.checks,
+    portal_checks.checks,
     dns_checks.checks,
     proxy_checks.checks,
     monitoring_checks.checks,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cortops.environment.declared import Environment
 from cortops.environment.dials import needed_elsewhere
-from cortops.protocol.http import BEHIND
+from cortops.protocol.request_text import BEHIND
 
 LOOPBACK = "127.0.0.1"
 
@@ -31,4 +31,4 @@ def from_here(env: Environment, host: str) -> str:
 def listens_on(env: Environment, program: str, host: str, *, links: bool = False) -> tuple[str, ...]:
     """Loopback, and the host's address where another host needs `program`, a node or the gateway; links: as dials.needed_elsewhere."""
     address = env.hosts[host].address
-    return (LOOPBACK, address) if address is not None and program in needed_elsewhere(env, links=links) else (LOOPBACK,)
+    return (LOOPBACK, address) if address is not None and program in needed_elsewhere(env, links=links, on=host) else (LOOPBACK,)

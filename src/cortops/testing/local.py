@@ -160,8 +160,8 @@ class Place:
     def usage(self, since: float = 0.0) -> list[UsageRow]:
         """The usage rows, oldest first."""
         path = self.root / "data" / "gateway" / "usage.db"
-        with closing(open_usage(path, create=False)) as connection:
-            return rows_since(connection, path, since)
+        with closing(open_usage(path, create=False)) as database:
+            return rows_since(database, since)
 
     def usage_of(self, request_id: str) -> UsageRow:
         """The row of one request, which comes soon after its answer."""

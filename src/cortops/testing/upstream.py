@@ -23,10 +23,13 @@ class Manner:
 
     `status` other than 200: an error with `code`; `task` False: without a task, so before submission. `hold`: accept, never answer.
     `error_body`: 200 with an error inside. `reset_after`: stream that many events, then cut the connection; 0 cuts before the head.
-    `lie`: announce more bytes than come. `no_done`: a stream without [DONE]. `flood_bytes`: a stream of that many, as fast as read.
+    `head_only`: a stream's head comes, and nothing after it. `raw`: these bytes as the whole answer, then the connection ends.
+    `calls`: (name, parts of the arguments) of each tool call after the text. `lie`: announce more bytes than come. `no_done`: a stream
+    without [DONE]. `flood_bytes`: a stream of that many, as fast as read.
     """
 
     text: tuple[str, ...] = ("Hello", ", ", "world")
+    calls: tuple[tuple[str, tuple[str, ...]], ...] = ()
     delay_s: float = 0.0  # before the head
     event_every_s: float = 0.0
     status: int = 200
@@ -38,6 +41,8 @@ class Manner:
     reset_after: int | None = None
     lie: bool = False
     no_done: bool = False
+    head_only: bool = False
+    raw: bytes = b""
     flood_bytes: int = 0
     well: bool = True  # the status page
 
@@ -47,6 +52,7 @@ class Asked:
     """One chat request as it arrived."""
 
     session: int
+    path: str
     headers: dict[str, str]
     body: bytes = field(repr=False)
 
@@ -116,7 +122,7 @@ class FakeRouter:
             page = {"status": "ok"} if self.manner.well else {"status": "degraded", "why": ["told to be"]}
             writer.write(_reply(200 if self.manner.well else 503, page))
             return True
-        asked = Asked(session=int(path.rpartition("/")[2]), headers=headers, body=body)
+        asked = Asked(session=int(path.rpartition("/")[2]), path=path, headers=headers, body=body)
         self.asked.append(asked)
         self.in_flight[asked.session] += 1
         self.in_flight_max[asked.session] = max(self.in_flight_max[asked.session], self.in_flight[asked.session])
@@ -143,6 +149,10 @@ class FakeRouter:
         if manner.reset_after == 0:
             writer.transport.abort()
             return False
+        if manner.raw:
+            writer.write(manner.raw)
+            await writer.drain()
+            return False
         extra = ""
         if manner.task:
             self._tasks += 1
@@ -152,16 +162,16 @@ class FakeRouter:
             writer.write(_reply(manner.status, error, extra))
             return True
         if asked.json.get("stream"):
-            return await self._stream(manner, writer, extra)
-        words = "".join(manner.text)
-        choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
-        reply = _reply(200, {**_object("chat.completion"), "choices": [choice], "usage": _usage(manner)}, extra)
+            return await self._stream(manner, asked, writer, extra)
+        reply = _reply(200, _whole(manner, asked), extra)
         writer.write(reply[:-5] if manner.lie else reply)
         await writer.drain()
         return not manner.lie
 
-    async def _stream(self, manner: Manner, writer: asyncio.StreamWriter, extra: str) -> bool:
+    async def _stream(self, manner: Manner, asked: Asked, writer: asyncio.StreamWriter, extra: str) -> bool:
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{extra}Transfer-Encoding: chunked\r\n\r\n".encode())
+        if manner.head_only:
+            await asyncio.get_running_loop().create_future()
         left = manner.flood_bytes
         while left > 0:
             event = _event({**_object("chat.completion.chunk"), "choices": [_delta("x" * 8000)]})
@@ -174,16 +184,15 @@ class FakeRouter:
                 await writer.drain()
                 writer.transport.abort()
                 return False
-            writer.write(_event({**_object("chat.completion.chunk"), "choices": [_delta(word)]}))
+            writer.write(_event(_word(asked, word)))
             await writer.drain()
             if manner.event_every_s:
                 await self._clock.sleep(manner.event_every_s)
         if manner.error_event:
             writer.write(_event({"error": {"message": "as told", "code": manner.code or None}}) + b"0\r\n\r\n")
             return True
-        final = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        writer.write(_event({**_object("chat.completion.chunk"), "choices": [final]}))
-        writer.write(_event({**_object("chat.completion.chunk"), "choices": [], "usage": _usage(manner)}))
+        for chunk in _ending(manner, asked):
+            writer.write(_event(chunk))
         writer.write((b"" if manner.no_done else _frame(b"data: [DONE]\n\n")) + b"0\r\n\r\n")
         await writer.drain()
         return True
@@ -211,6 +220,51 @@ def _usage(manner: Manner) -> dict[str, int]:
 
 def _delta(text: str) -> dict[str, object]:
     return {"index": 0, "delta": {"content": text}, "finish_reason": None}
+
+
+def _is_native(asked: Asked) -> bool:
+    return not asked.path.startswith("/api/v1/chat/")
+
+
+def _whole(manner: Manner, asked: Asked) -> dict[str, object]:
+    words = "".join(manner.text)
+    if _is_native(asked):
+        choice: dict[str, object] = {"index": 0, "text": words, "logprobs": None, "finish_reason": "stop"}
+        return {**_object("text_completion"), "task_id": 1, "choices": [choice], "usage": _usage(manner)}
+    message: dict[str, object] = {"role": "assistant", "content": words or None}
+    if manner.calls:
+        message["tool_calls"] = [_call(number, name, "".join(parts)) for number, (name, parts) in enumerate(manner.calls)]
+    choice = {"index": 0, "message": message, "finish_reason": _finish(manner)}
+    return {**_object("chat.completion"), "choices": [choice], "usage": _usage(manner)}
+
+
+def _word(asked: Asked, word: str) -> dict[str, object]:
+    if _is_native(asked):
+        return {**_object("text_completion"), "task_id": 1, "choices": [{"index": 0, "text": word, "finish_reason": None}], "usage": None}
+    return {**_object("chat.completion.chunk"), "choices": [_delta(word)]}
+
+
+def _ending(manner: Manner, asked: Asked) -> list[dict[str, object]]:
+    """What follows the words: tool calls in parts, the finish reason, the usage."""
+    if _is_native(asked):
+        choice = {"index": 0, "text": "", "finish_reason": "stop"}
+        return [{**_object("text_completion"), "task_id": 1, "choices": [choice], "usage": _usage(manner)}]
+    deltas: list[dict[str, object]] = []
+    for number, (name, parts) in enumerate(manner.calls):
+        deltas.append({"tool_calls": [_call(number, name, "")]})
+        deltas += [{"tool_calls": [{"index": number, "function": {"arguments": part}}]} for part in parts]
+    choices: list[dict[str, object]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": _finish(manner)})
+    events: list[dict[str, object]] = [{**_object("chat.completion.chunk"), "choices": [choice]} for choice in choices]
+    return [*events, {**_object("chat.completion.chunk"), "choices": [], "usage": _usage(manner)}]
+
+
+def _call(number: int, name: str, arguments: str) -> dict[str, object]:
+    return {"index": number, "id": f"call-{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _finish(manner: Manner) -> str:
+    return "tool_calls" if manner.calls else "stop"
 
 
 def _event(chunk: dict[str, object]) -> bytes:

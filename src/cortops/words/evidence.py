@@ -49,5 +49,5 @@ class Check:
     owner: str
     severity: str = "page"  # page, ticket
     runbook: str = ""
-    makes: str = "down"  # the state a bad verdict leads to: down, degraded
+    makes: str = "down"  # the state a bad verdict leads to: down, degraded, maintenance
     service: str = ""

@@ -83,10 +83,14 @@ class Tcp:
 class Dns:
     """Resolve `name` as programs here do; the body is JSON {"addresses": [...], "by": "resolver" | "rfc6761"}, no address when there is
     no such name. By rfc6761: the resolver does not know it, and names under .localhost are loopback all the same (section 6.3).
+
+    server: (ip, port) of one that is asked itself instead, for A and AAAA; then the body has "ttl_s" (the least of the answer) too, and
+    "aliases", the names that the answer led over; "by" is "server".
     """
 
     id: str
     name: str
+    server: tuple[str, int] | None = None
     timeout_s: float = 5.0
 
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 
 from cortops.programs.common.logs import make_log
 from cortops.programs.gateway.__main__ import run
+from cortops.programs.gateway.reload import Reload, Settings
 from cortops.protocol import keys, usage
 from cortops.protocol.gateway import GatewayConfig, Limits, Listen, Member, Pool, Store
 from cortops.protocol.http import HttpClient, HttpReply
@@ -35,6 +36,7 @@ class Rig:
     http: HttpClient
     config: GatewayConfig
     log: io.BytesIO
+    reload: Reload
     stop: Callable[[], Awaitable[None]] = field(repr=False)
 
     @property
@@ -54,18 +56,24 @@ class Rig:
     async def rows(self) -> list[UsageRow]:
         """Stop the gateway, then every usage row there is."""
         await self.stop()
-        path = self.folder / "usage.db"
-        connection = usage.open_usage(path)
-        try:
-            return usage.rows_since(connection, path, 0)
-        finally:
-            connection.close()
+        with closing(usage.open_usage(self.folder / "usage.db")) as database:
+            return usage.rows_since(database, 0)
+
+    async def health(self) -> dict[str, Any]:
+        return msgspec.json.decode((await self.ask("/health", key="")).body)
 
     def logged(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(line) for line in self.log.getvalue().splitlines()]
 
 
-def make_config(folder: Path, routers: list[FakeRouter], *, limits: Limits | None = None, sessions: int = 2, **pool: Any) -> GatewayConfig:
+def error_code(reply: HttpReply) -> tuple[int, str]:
+    """(HTTP status, the error's code)."""
+    return reply.status, msgspec.json.decode(reply.body)["error"]["code"]
+
+
+def make_config(
+    folder: Path, routers: list[FakeRouter], *, limits: Limits | None = None, sessions: int = 2, keys_stale_max_s: float = 2.0, **pool: Any
+) -> GatewayConfig:
     members = tuple(
         Member(
             name=f"router-{number}",
@@ -86,17 +94,17 @@ def make_config(folder: Path, routers: list[FakeRouter], *, limits: Limits | Non
             spool_folder=str(folder / "spool-1"),
             slots_file=str(folder / "slots"),
             ship_every_s=0.02,
+            keys_stale_max_s=keys_stale_max_s,
         ),
     )
 
 
 def issue_key(folder: Path, **options: Any) -> str:
-    path = folder / "keys.db"
-    connection = keys.open_keys(path)
+    database = keys.open_keys(folder / "keys.db")
     try:
-        return keys.issue(connection, path, environment="test", name="test", now=1.0, random_bytes=os.urandom, **options).key
+        return keys.issue(database, environment="test", name="test", now=1.0, random_bytes=os.urandom, **options).key
     finally:
-        connection.close()
+        database.close()
 
 
 @asynccontextmanager
@@ -111,7 +119,9 @@ async def gateway(
         out = io.BytesIO()
         used = clock or SystemClock()
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        task = asyncio.ensure_future(run(config, make_log("gateway", out, used), used, started=started))
+        log = make_log("gateway", out, used)
+        reload = Reload(Settings(path=folder / "gateway.json", config=config), log)
+        task = asyncio.ensure_future(run(config, log, used, started=started, reload=reload))
         await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         http = HttpClient(clock=SystemClock())
 
@@ -122,7 +132,10 @@ async def gateway(
         try:
             if task.done():
                 task.result()
-            yield Rig(folder=folder, port=started.result(), key=key, routers=fakes, http=http, config=config, log=out, stop=stop)
+            found = Rig(
+                folder=folder, port=started.result(), key=key, routers=fakes, http=http, config=config, log=out, reload=reload, stop=stop
+            )
+            yield found
         finally:
             await http.close()
             await stop()

@@ -14,6 +14,7 @@ from cortops.programs.common.logs import make_log
 from cortops.programs.gateway.__main__ import run
 from cortops.protocol.gateway import Health, Limits
 from cortops.protocol.http import HttpClient, HttpReply
+from cortops.protocol.limits import KeyLimits
 from cortops.testing.clock import turn_until
 from cortops.words.clock import SystemClock
 
@@ -83,6 +84,31 @@ def test_connections_to_members_are_kept(tmp_path: Path) -> None:
     with_gateway(tmp_path, test)
 
 
+def test_limits_are_counted_told_and_settled(tmp_path: Path) -> None:
+    minute = KeyLimits(requests_per_min=6400, tokens_per_min=64_000)
+    narrow = issue_key(tmp_path, limits=minute)
+    small = issue_key(tmp_path, limits=KeyLimits(tokens_per_min=40))
+
+    async def test(rig: Rig) -> None:
+        for stream in (False, True):
+            reply = await rig.ask(body={**CHAT, "max_tokens": 8, "stream": stream}, key=narrow)
+            shown = [
+                (reply.header(f"x-ratelimit-limit-{of}"), reply.header(f"x-ratelimit-remaining-{of}")) for of in ("requests", "tokens")
+            ]
+            assert reply.status == 200 and [limit for limit, _ in shown] == ["6400", "64000"]
+            assert all(6000 < int(left) < 64_000 for _, left in shown)
+            assert 1 <= int(reply.header("x-ratelimit-reset-tokens").removesuffix("s")) <= 60
+        for _ in range(2):  # each reserves 20 + 8 of 40, and uses 8
+            assert (await rig.ask(body={**CHAT, "max_tokens": 8}, key=small)).status in (200, 429)
+        large = await rig.ask(body={**CHAT, "max_tokens": 800}, key=small)
+        assert (large.status, error_of(large)["code"], large.header("x-should-retry")) == (429, "tokens_limit_exceeded", "false")
+        assert not large.header("retry-after") and (await rig.chat()).header("x-ratelimit-limit-requests") == ""
+        errors = [row.error for row in await rig.rows()]
+        assert len(errors) == 6 and errors.count("tokens_limit_exceeded") >= 1, "a refusal of a known key is a row too"
+
+    with_gateway(tmp_path, test)
+
+
 def test_errors_have_one_shape_and_the_right_status(tmp_path: Path) -> None:
     narrow = issue_key(tmp_path, scopes=["model:other"])
     expired = issue_key(tmp_path, expires_at=2.0)
@@ -102,7 +128,7 @@ def test_errors_have_one_shape_and_the_right_status(tmp_path: Path) -> None:
             (await rig.chat(messages=[]), 400, "invalid_body"),
             (await rig.chat(n=2), 400, "unsupported_value"),
             (await rig.ask("/v1/embeddings", body={}), 404, "not_found"),
-            (await rig.ask("/v1/chat/completions"), 404, "not_found"),
+            (await rig.ask("/v1/chat/completions"), 405, "method_not_allowed"),
             (await rig.ask("/v1/models/nope"), 404, "model_not_found"),
             (await rig.ask("/v1/models", key="x"), 401, "invalid_api_key"),
         ]
@@ -123,7 +149,8 @@ def test_models_and_health(tmp_path: Path) -> None:
         await turn_until(lambda: any(line["event"] == "member_turned" for line in rig.logged()))
         reply = await rig.ask("/health", key="")
         assert reply.status == 200
-        member = {"name": "router-1", "state": "ok", "why": "", "in_flight": 0, "capacity": 2}
+        now = {"state": "ok", "why": "", "in_flight": 0, "capacity": 2, "usable": 2, "drained": False, "leaving": False}
+        member = {"name": "router-1", **now}
         pool = {"state": "ok", "models": [MODEL], "in_flight": 0, "queued": 0, "members": [member]}
         assert msgspec.json.decode(reply.body) == {"name": "gateway", "status": "ok", "own": [], "pools": {"pool-1": pool}}
 

@@ -6,15 +6,15 @@ from tests.programs.common.metrics_rules import PROCESS, values_of
 
 from cortops.programs.common.measures import MEASURES
 from cortops.programs.common.metrics import Metrics
+from cortops.programs.gateway.member import MemberView
 from cortops.programs.gateway.metrics import reading
-from cortops.programs.gateway.select import MemberView
 
 VIEWS = {
     "smollm2": [
-        MemberView(name="router-1", state="ok", why="", in_flight=1, capacity=2),
-        MemberView(name="router-2", state="down", why="http://10.0.0.1:5010 refused", in_flight=0, capacity=2),
+        MemberView(name="router-1", state="ok", why="", in_flight=1, capacity=2, usable=2),
+        MemberView(name="router-2", state="down", why="http://10.0.0.1:5010 refused", in_flight=0, capacity=2, usable=2),
     ],
-    "other": [MemberView(name="router-1", state="unknown", why="not asked yet", in_flight=0, capacity=1)],
+    "other": [MemberView(name="router-1", state="unknown", why="not asked yet", in_flight=0, capacity=1, usable=1)],
 }
 
 

@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 from gateway_rig import CHAT, issue_key, make_config
+from process_rig import Process, free_ports
 
 from cortops.protocol import usage
-from cortops.protocol.gateway import GatewayConfig, Listen
+from cortops.protocol.gateway import Listen
 from cortops.protocol.http import HttpClient, HttpFailure, HttpReply
 from cortops.testing.clock import turn_until
 from cortops.testing.upstream import FakeRouter
 from cortops.words.clock import SystemClock
 
 pytestmark = pytest.mark.real
-
-HOST = "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-@dataclass
-class Process:
-    """One process of the gateway."""
-
-    config: GatewayConfig
-    folder: Path
-    running: asyncio.subprocess.Process | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.config.listen.port}"
-
-    async def start(self) -> None:
-        path = self.folder / f"{self.config.name}.json"
-        path.write_bytes(self.config.to_json())
-        self.running = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cortops.programs.gateway", str(path), stdout=asyncio.subprocess.PIPE
-        )
-        assert self.running.stdout is not None
-        line = json.loads(await self.running.stdout.readline())
-        assert line["event"] == "listening" and line["process"] == self.config.name, line
-
-    async def end(self, number: signal.Signals) -> None:
-        if self.running is not None:
-            self.running.send_signal(number)
-            await self.running.communicate()
-            assert self.running.returncode == (0 if number == signal.SIGTERM else -number)
-            self.running = None
 
 
 @dataclass
@@ -83,12 +41,8 @@ class Gateway:
         return msgspec.json.decode((await self.http.request("GET", process.url + "/health", timeout_s=5)).body)
 
     def rows(self) -> list[tuple[str, str]]:
-        path = self.folder / "usage.db"
-        connection = usage.open_usage(path)
-        try:
-            return sorted((row.status, row.error) for row in usage.rows_since(connection, path, 0))
-        finally:
-            connection.close()
+        with closing(usage.open_usage(self.folder / "usage.db")) as database:
+            return sorted((row.status, row.error) for row in usage.rows_since(database, 0))
 
 
 @asynccontextmanager

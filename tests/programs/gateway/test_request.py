@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from cortops.programs.gateway.events import (
     Acquire,
+    Admit,
+    Admitted,
     Answer,
     BreakOff,
     Broken,
@@ -45,6 +47,7 @@ from cortops.words.question import Silence
 KEY = KeyRow(id="key_1", name="n", scopes=(), created_at=0, expires_at=None, revoked_at=None)
 ASK = ChatRequest(model="m", stream=False, wants_usage=False, body=b"{}")
 RECEIVED = Received(key=KEY, ask=ASK, pool="p")
+COUNTED = Received(key=KEY, ask=ASK, pool="p", counted=True)
 A, B = Slot(member="a", session=1), Slot(member="b", session=2)
 TOKENS = Tokens(5, 3)
 WRONG = ApiError(status=401, code="invalid_api_key", message="x")
@@ -62,8 +65,8 @@ def refused(at: float = 9.0) -> Broken:
     return broken(Silence.REFUSED, sent=False, at=at)
 
 
-def turned(status: int, task: tuple[int, int] | None = None, code: str = "", *, at: float = 9.0, written: bool = False) -> Turned:
-    return Turned(at=at, status=status, task=task, message="", code=code, written=written)
+def turned(status: int, task: tuple[int, int] | None = None, code: str = "", *, at: float = 9.0, **more: bool) -> Turned:
+    return Turned(at=at, status=status, task=task, message="", code=code, **more)
 
 
 def gone() -> ClientGone:
@@ -79,6 +82,8 @@ ENDED = Ended(at=9.0, tokens=TOKENS, first_token_at=4.0)
 
 def shown(command: Command) -> str:
     match command:
+        case Admit(ask=ask):
+            return f"admit {ask.model}"
         case Acquire(pool=pool, avoid=avoid):
             return f"acquire {pool} -{','.join(sorted(avoid))}"
         case Forward(slot=slot):
@@ -102,7 +107,14 @@ def play(*events: Event) -> list[str]:
     return [" | ".join(shown(command) for command in request.step(event)) for event in events]
 
 
+NARROW = KeyRow(id="key_1", name="n", scopes=("family:validate",), created_at=0, expires_at=None, revoked_at=None)
+
+
 PLAYBOOKS: dict[str, tuple[list[Event], list[str]]] = {
+    "a key of another family": (
+        [Received(key=NARROW, ask=ASK, pool="p")],
+        ["record refused family_not_allowed | refuse 403 family_not_allowed"],
+    ),
     "plain": (
         [RECEIVED, granted(), WHOLE],
         ["acquire p -", "forward a", "free a True | record ok | answer"],
@@ -111,6 +123,15 @@ PLAYBOOKS: dict[str, tuple[list[Event], list[str]]] = {
         [RECEIVED, granted(), HEAD, ENDED],
         ["acquire p -", "forward a", "relay", "free a True | record ok | finish"],
     ),
+    "its limits let it in": (
+        [COUNTED, Admitted(at=2.0, refusal=None), granted(), WHOLE],
+        ["admit m", "acquire p -", "forward a", "free a True | record ok | answer"],
+    ),
+    "its limits do not": (
+        [COUNTED, Admitted(at=2.0, refusal=ApiError(status=429, code="rate_limit_exceeded", message="x"))],
+        ["admit m", "record refused rate_limit_exceeded | refuse 429 rate_limit_exceeded"],
+    ),
+    "gone while it is counted": ([COUNTED, gone()], ["admit m", "record client_gone client_gone"]),
     "wrong key leaves no row": ([Received(key=WRONG, ask=WRONG)], ["refuse 401 invalid_api_key"]),
     "bad body": (
         [Received(key=KEY, ask=ApiError(status=400, code="invalid_json", message="x"))],
@@ -217,6 +238,26 @@ PLAYBOOKS: dict[str, tuple[list[Event], list[str]]] = {
         [RECEIVED, granted(A), broken(Silence.TIMEOUT)],
         ["acquire p -", "forward a", "free a None | record failed timeout | refuse 504 timeout"],
     ),
+    "an error of its own before submission speaks against the member": (
+        [RECEIVED, granted(A), turned(500)],
+        ["acquire p -", "forward a", "free a False | record failed member_failed | refuse 502 member_failed"],
+    ),
+    "so does a refusal of our key": (
+        [RECEIVED, granted(A), turned(401)],
+        ["acquire p -", "forward a", "free a False | record failed member_refused_gateway | refuse 502 member_refused_gateway"],
+    ),
+    "so does an error that is called an answer, on chain or not": (
+        [RECEIVED, granted(A), turned(502, (1, 7), "inner", malformed=True)],
+        ["acquire p -", "forward a", "free a False | record failed inner | refuse 502 inner"],
+    ),
+    "an error after submission speaks of the network": (
+        [RECEIVED, granted(A), turned(502, (1, 7))],
+        ["acquire p -", "forward a", "free a None | record failed member_failed | refuse 502 member_failed"],
+    ),
+    "the client's own mistake speaks against nobody": (
+        [RECEIVED, granted(A), turned(400, code="too_long")],
+        ["acquire p -", "forward a", "free a None | record failed too_long | refuse 400 too_long"],
+    ),
     "stream breaks off": (
         [RECEIVED, granted(A), HEAD, broken(written=True)],
         ["acquire p -", "forward a", "relay", "free a False | record failed member_broke_off | break off member_broke_off"],
@@ -272,7 +313,8 @@ def test_the_row_says_who_what_and_when() -> None:
 
 
 POSSIBLE: dict[State, list[Any]] = {
-    State.RECEIVED: [RECEIVED, Received(key=WRONG, ask=WRONG), Received(key=KEY, ask=WRONG)],
+    State.RECEIVED: [RECEIVED, COUNTED, Received(key=WRONG, ask=WRONG), Received(key=KEY, ask=WRONG)],
+    State.AUTHORISED: [Admitted(at=2.0, refusal=None), Admitted(at=2.0, refusal=WRONG)],
     State.QUEUED: [*(NotGranted(at=2.0, kind=kind, why="") for kind in ("queue_full", "no_member", "late")), "grant", "grant", "grant"],
     State.FORWARDED: [
         *(HEAD, HEAD, WHOLE, turned(503), turned(503, (1, 7)), turned(500), turned(400), turned(503, code="router_stopping")),

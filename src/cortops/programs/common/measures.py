@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NODES = ("router", "miner", "oracle", "validator")
-OURS = (*NODES, "chain", "gateway")
+OURS = (*NODES, "chain", "gateway", "portal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,9 @@ MEASURES: tuple[Measure, ...] = (
         facts=("requests",),
         unit="requests",
         labels=("status",),
-        programs=("router", "gateway"),
-        meaning="POST requests answered, by HTTP status; 499: the client left before; a stream that fails later stays what it began as",
+        programs=("router", "gateway", "portal"),
+        meaning="POST requests answered, of the portal all below /portal, by HTTP status; 499: the client left before; a stream that fails "
+        "later stays what it began as",
     ),
     Measure(
         name="cortops_miners_linked",

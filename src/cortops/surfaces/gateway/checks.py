@@ -22,17 +22,16 @@ def health(process: str) -> str:
 def questions(env: Environment, site: Site) -> Iterator[Question]:
     if env.gateway is None:
         return
-    for name, port in env.gateway.ports().items():
-        yield Http(id=health(name), url=f"http://{from_here(env, env.gateway.on)}:{port}/health", timeout_s=3)
+    for each in env.gateway.instances():
+        yield Http(id=health(each.name), url=f"http://{from_here(env, each.host)}:{each.port}/health", timeout_s=3)
 
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:
-    for name in env.gateway.ports() if env.gateway else ():
-        assert env.gateway is not None
-        entity = Entity("gateway", name)
+    for each in env.gateway.instances() if env.gateway else ():
+        entity = Entity("gateway", each.name)
         owner = env.owner_of(entity)
-        yield running(entity, name, env.gateway.on, owner)
-        yield Check(entity=entity, name="health", asks=(health(name),), judge=_answers(name), owner=owner, runbook="gateway")
+        yield running(entity, each.name, each.host, owner)
+        yield Check(entity=entity, name="health", asks=(health(each.name),), judge=_answers(each.name), owner=owner, runbook="gateway")
 
 
 def _answers(process: str) -> Judge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cortops.environment.crosscheck_secrets import certificate_secret
 from cortops.environment.declared import Environment
 from cortops.environment.model import Monitor
 from cortops.surfaces.proxy.render import SERVICE as PROXY
@@ -13,6 +14,7 @@ from cortops.words.entity import Entity
 from cortops.words.resource import File, Resource
 
 WATCH = Entity("monitor", Monitor.NAME)
+STANDS_IN = "stand-in"  # how what is planned, and what nginx serves until then, begin (environment.certificates.STAND_IN)
 
 
 def render(env: Environment, site: Site) -> Iterator[Resource]:
@@ -31,25 +33,37 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         content=(env.text,),
         mode=0o600,
     )
+    stands_in = _stands_in(env, site, host, because)
     yield data
     yield file
+    yield from stands_in
     yield service(
         host,
         WATCH,
         foreign_program(host, *command(env, host, file.path)),
         owner=env.owner_of(WATCH),
         because=because,
-        inputs=(file,),
+        inputs=(file, *stands_in),
         ports=(env.monitor.port,),
         needs=(data.key, *_all_services(env)),
     )
+
+
+def _stands_in(env: Environment, site: Site, host: HostSite, because: str) -> tuple[File, ...]:
+    """Which certificates are still to be obtained: it asks by what they are trusted by, so it begins anew once they are there."""
+    kept = {name: site.public[certificate_secret(name)] for name, route in env.proxy.items() if route.tls.by == "acme"}
+    text = "".join(f"{name} {'stands in' if public.startswith(STANDS_IN) else 'obtained'}\n" for name, public in kept.items())
+    path, needs = f"{host.root}/etc/{Monitor.NAME}.certificates", (host.folder_key(f"{host.root}/etc"),)
+    return (File(place=host.name, entity=WATCH, because=because, needs=needs, path=path, content=(text,)),) if kept else ()
 
 
 def _all_services(env: Environment) -> Iterator[str]:
     """It starts last: what is still to be started is not ill."""
     yield from (f"{node.host} service:{name}" for name, node in env.nodes.items())
     if env.gateway is not None:
-        yield from (f"{env.gateway.on} service:{name}" for name in env.gateway.ports())
+        yield from (f"{each.host} service:{each.name}" for each in env.gateway.instances())
+    if env.portal is not None:
+        yield f"{env.portal.on} service:{env.portal.NAME}"
     yield from dict.fromkeys(f"{route.on} service:{PROXY}" for route in env.proxy.values())
 
 

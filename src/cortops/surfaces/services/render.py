@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cortops.surfaces.site import HostSite
 from cortops.words.entity import Entity
-from cortops.words.resource import Resource, Service
+from cortops.words.resource import Reload, Resource, Service
 
 
 def own_program(host: HostSite, module: str, settings_file: str) -> tuple[str, ...]:
@@ -32,13 +32,17 @@ def service(
     inputs: tuple[Resource, ...],
     ports: tuple[int, ...],
     needs: tuple[str, ...] = (),
+    reload: Reload | None = None,
 ) -> Service:
-    """`entity`'s program on `host`. It needs its `inputs`, whose change restarts it, and `needs`. name: the entity's by default."""
+    """`entity`'s program on `host`. It needs its `inputs`, whose change restarts it, what it takes by `reload`, and `needs`.
+
+    name: the entity's by default.
+    """
     return Service(
         place=host.name,
         entity=entity,
         because=because,
-        needs=(*(item.key for item in inputs), *host.program_needs, *_folders(host), *needs),
+        needs=(*(item.key for item in inputs), *(reload.on if reload else ()), *host.program_needs, *_folders(host), *needs),
         name=name or entity.name,
         argv=argv,
         directory=host.root,
@@ -46,4 +50,5 @@ def service(
         owner=owner,
         ports=ports,
         restart_on=tuple(item.key for item in inputs),
+        reload=reload,
     )
