@@ -15,10 +15,11 @@ from starlette.routing import Route
 from cortops.console.board import STREAMS_MAX, Board
 from cortops.console.guard import Guard, refusal
 from cortops.console.metrics import CONTENT_TYPE, metrics_text, registry_of
-from cortops.console.pages import Pages, Static
+from cortops.console.pages import HERE, Pages
 from cortops.console.status import health, status_document
 from cortops.console.stream import EventStream
 from cortops.console.view import TASK_DIGITS_MAX, View
+from cortops.protocol.site import Static
 from cortops.words.clock import Clock
 from cortops.words.entity import Entity
 from cortops.words.errors import CortopsError, Refused, UnknownName
@@ -57,7 +58,7 @@ def console(view: View, clock: Clock, nodes: Callable[[], Mapping[str, object]] 
 class _Handlers:
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._static = Static()
+        self._static = Static(HERE / "static", "/static")
         self._pages = Pages(board, self._static)
         self._registry = registry_of(board)
 

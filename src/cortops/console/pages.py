@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-
-from jinja2 import Environment as Templates
-from jinja2 import FileSystemLoader, StrictUndefined
 
 from cortops.console.board import Board, Moment
 from cortops.console.flow import href_of
@@ -16,6 +12,7 @@ from cortops.console.view import TaskLine
 from cortops.console.wording import MARKS, NEVER, age, utc
 from cortops.contracts.path import TaskPath
 from cortops.environment.graph import declared_at
+from cortops.protocol.site import Static, templates
 from cortops.surfaces.states import EntityState
 from cortops.surfaces.status_page import STALE_AFTER_ROUNDS
 from cortops.words.entity import Entity
@@ -24,20 +21,6 @@ from cortops.words.state import State
 
 ROWS_MAX = 200  # of one table
 HERE = Path(__file__).parent
-STATIC_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-
-
-class Static:
-    """The files that pages load, read once. Their address carries their hash, so that a browser never shows an old one."""
-
-    def __init__(self, folder: Path = HERE / "static") -> None:
-        self.files: Mapping[str, tuple[str, bytes]] = {
-            path.name: (STATIC_TYPES[path.suffix], path.read_bytes()) for path in sorted(folder.iterdir()) if path.suffix in STATIC_TYPES
-        }
-
-    def href(self, name: str) -> str:
-        """KeyError for a file that is not there."""
-        return f"/static/{name}?v={hashlib.sha256(self.files[name][1]).hexdigest()[:12]}"
 
 
 class Pages:
@@ -45,14 +28,7 @@ class Pages:
 
     def __init__(self, board: Board, static: Static) -> None:
         self._board = board
-        self._templates = Templates(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        self._templates = templates(HERE / "templates")
         self._templates.globals |= {"static": static.href, "stale_rounds": STALE_AFTER_ROUNDS, "rows_max": ROWS_MAX}
         self._templates.filters |= {"mark": MARKS.__getitem__, "utc": utc, "age": age, "href": href_of, "brief": brief}
 

@@ -1,26 +1,19 @@
-"""`serve(app, ip, port)`: listens on loopback while inside."""
+"""`serve(app, ip, port)`: the console, on loopback while inside."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
-import uvicorn
 from starlette.applications import Starlette
 
 from cortops.console.board import STREAMS_MAX
-from cortops.words.errors import BadInput, PortTaken, Refused
+from cortops.protocol import site
+from cortops.words.errors import BadInput, Refused
 
-STOP_TIMEOUT_S = 2
 CONNECTIONS_MAX = 4 * STREAMS_MAX
 IDLE_S_MAX = 5
-BACKLOG = 64
-HEADER_MAX_BYTES = 16 * 1024
 
 
 @asynccontextmanager
@@ -30,41 +23,13 @@ async def serve(app: Starlette, ip: str, port: int) -> AsyncIterator[int]:
     Raises PortTaken, BadInput for what is no address, and Refused for an address that others can reach: that needs TLS and a login.
     When left, open streams end at once, other answers within 2 s.
     """
-    with contextlib.closing(_listening(ip, port)) as listener:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=IDLE_S_MAX,
-            timeout_graceful_shutdown=STOP_TIMEOUT_S,
-            h11_max_incomplete_event_size=HEADER_MAX_BYTES,
-        )
-        server = _Server(config)
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=[listener]))
-            try:
-                yield int(listener.getsockname()[1])
-            finally:  # also when cancelled: a server that is cut off leaves its socket with the loop
-                app.state.board.closing.set()
-                server.should_exit = True
-                await asyncio.wait({serving}, timeout=2 * STOP_TIMEOUT_S)
+    _demand_loopback(ip, port)
+    closing = app.state.board.closing.set
+    async with site.serve(app, (ip,), port, connections_max=CONNECTIONS_MAX, idle_s_max=IDLE_S_MAX, closing=closing) as found:
+        yield found
 
 
-class _Server(uvicorn.Server):
-    """Signals belong to the process, not to one of its servers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listening(ip: str, port: int) -> socket.socket:
+def _demand_loopback(ip: str, port: int) -> None:
     try:
         address = ip_address(ip)
     except ValueError as error:
@@ -74,10 +39,3 @@ def _listening(ip: str, port: int) -> socket.socket:
         raise Refused(
             f"the console does not listen on {ip}", where=f"{ip}:{port}", why=why, next="use 127.0.0.1, and ssh -L from elsewhere"
         )
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        return socket.create_server((ip, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} on {ip} is taken by another program", where=f"{ip}:{port}") from error
-        raise

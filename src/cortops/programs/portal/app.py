@@ -17,10 +17,11 @@ from cortops.programs.portal.api import Api
 from cortops.programs.portal.desk import Desk
 from cortops.programs.portal.guard import Guard, refusal
 from cortops.programs.portal.incoming import is_page, request_id_of
-from cortops.programs.portal.pages import Pages, Static
+from cortops.programs.portal.pages import HERE, Pages
 from cortops.programs.portal.site import Site
 from cortops.protocol.openai import ApiError
 from cortops.protocol.portal import PortalConfig
+from cortops.protocol.site import Static
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -72,7 +73,7 @@ class _Handlers:
     def __init__(self, config: PortalConfig, desk: Desk, log: Log) -> None:
         self._desk = desk
         self._log = log
-        self._static = Static()
+        self._static = Static(HERE / "static", "/portal/static")
         self._trouble = ""
         self._metrics = Metrics(lambda: (not self._trouble, {"requests": self.guard.answered}))
         self.api = Api(desk)

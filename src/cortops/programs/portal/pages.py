@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from jinja2 import Environment as Templates
-from jinja2 import FileSystemLoader, StrictUndefined
 
 from cortops.programs.portal.asked import LABELS, Form, limits_text
 from cortops.programs.portal.bars import by_day, days_until, drawing, sums, total
@@ -19,10 +14,10 @@ from cortops.protocol.keys import FAMILY_SCOPE, MODEL_SCOPE, IssuedKey, KeyRow, 
 from cortops.protocol.limits import KINDS, NO_LIMITS
 from cortops.protocol.openai import ApiError
 from cortops.protocol.portal import PortalConfig
+from cortops.protocol.site import Static, templates
 from cortops.protocol.usage_days import UsageDay
 
 HERE = Path(__file__).parent
-STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 NO_FORM = Form(b"")
 
 
@@ -53,32 +48,12 @@ class Seen:
     done: str = ""
 
 
-class Static:
-    """The files that pages load, read once. Their address carries their hash, so that a browser never shows an old one."""
-
-    def __init__(self, folder: Path = HERE / "static") -> None:
-        self.files: Mapping[str, tuple[str, bytes]] = {
-            path.name: (STATIC_TYPES[path.suffix], path.read_bytes()) for path in sorted(folder.iterdir()) if path.suffix in STATIC_TYPES
-        }
-
-    def href(self, name: str) -> str:
-        """KeyError for a file that is not there."""
-        return f"/portal/static/{name}?v={hashlib.sha256(self.files[name][1]).hexdigest()[:12]}"
-
-
 class Pages:
     """One method a page."""
 
     def __init__(self, config: PortalConfig, static: Static) -> None:
         self._config = config
-        self._templates = Templates(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        self._templates = templates(HERE / "templates")
         self._templates.globals |= {
             "static": static.href,
             "environment": config.environment,
