@@ -6,28 +6,25 @@ Parsing is httptools'. RFC 9112 (messages, persistence), RFC 9110 (9.2.2: which 
 from __future__ import annotations
 
 import asyncio
-import re
+import math
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import TracebackType
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-from cortops.protocol.connection import Connection, State
+from cortops.protocol.connection import DONE, Connection, Sink
 from cortops.protocol.deadlines import Deadlines
+from cortops.protocol.request_text import Headers, request_head, split_url
 from cortops.words.clock import Clock
-from cortops.words.errors import BadInput, CortopsError
+from cortops.words.errors import CortopsError
 from cortops.words.question import Silence
 
 POOL_IDLE_S = 15.0  # shorter than what servers keep (nginx, aiohttp: 75), so that a pooled connection is rarely a dead one
-BEHIND = ".ssh"  # NAME.ssh in a URL: loopback of the host NAME, which is reached by a way only
-URL = re.compile(r"[!-~]+")
 REPEATABLE = frozenset({"GET", "HEAD"})
 
-Headers = Sequence[tuple[str, str]]
 Way = Callable[[str, int], Awaitable[tuple[str, int]]]  # (host, port) -> where to connect instead: the same, or a socket's path and 0
 
 
@@ -45,7 +42,10 @@ class HttpFailure(CortopsError):
 
 def first_value(headers: Headers, name: str, default: str = "") -> str:
     """The first value of header `name` (lower case) among parsed headers."""
-    return next((value for key, value in headers if key == name), default)
+    for key, value in headers:
+        if key == name:
+            return value
+    return default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,47 +61,13 @@ class HttpReply:
         return first_value(self.headers, name, default)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """Where connections lead: only requests with an equal origin share them."""
 
     host: str
     port: int
     connect_to: tuple[str, int]
     tls: ssl.SSLContext | None
-
-
-@lru_cache(maxsize=1024)
-def split_url(url: str) -> tuple[bool, str, int, str, str]:
-    """http(s) URL -> (TLS?, host, port, Host header, request target). Raises BadInput."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise BadInput(f"not a URL: {url!r} ({error})") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or not URL.fullmatch(url):
-        raise BadInput(f"not a http or https URL: {url!r}")
-    secure = parts.scheme == "https"
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    shown = parts.netloc.rpartition("@")[2]
-    if parts.hostname.endswith(BEHIND):  # who listens on loopback knows itself by that name only
-        shown = f"127.0.0.1:{port}" if port else "127.0.0.1"
-    return secure, parts.hostname, port or (443 if secure else 80), shown, target
-
-
-def request_head(method: str, target: str, host: str, headers: Headers, body_length: int | None) -> bytes:
-    """The head of a request; Host and Content-Length are ours. Raises BadInput for a line break inside a header."""
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if body_length is not None:
-        lines.append(f"Content-Length: {body_length}")
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
-        raise BadInput("a request header holds a line break")
-    try:
-        return f"{text}\r\n\r\n".encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise BadInput("a request header is not Latin-1") from error
 
 
 class HttpClient:
@@ -145,15 +111,12 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
     ) -> HttpReply:
         """Ask and read the whole answer within `timeout_s`; a body over `body_max_mib` is a failure."""
-        stream = HttpStream(self, method, url, headers, body, timeout_s, timeout_s, connect_to, tls)
-        async with stream:
-            parts, size, limit = [], 0, body_max_mib * 2**20
-            while chunk := await stream.read():
-                size += len(chunk)
-                if size > limit:
-                    raise stream.failure(f"the answer is larger than {body_max_mib:g} MiB", Silence.RESET)
-                parts.append(chunk)
-            return HttpReply(status=stream.status, headers=stream.headers, body=parts[0] if len(parts) == 1 else b"".join(parts))
+        sent = self.stream(method, url, headers=headers, body=body, timeout_s=timeout_s, connect_to=connect_to, tls=tls)
+        async with sent as stream:
+            whole = await stream.rest(body_max_mib * 2**20)
+            if whole is None:
+                raise stream.failure(f"the answer is larger than {body_max_mib:g} MiB", Silence.RESET)
+            return HttpReply(status=stream.status, headers=stream.headers, body=whole)
 
     def stream(
         self,
@@ -163,7 +126,7 @@ class HttpClient:
         headers: Headers = (),
         body: bytes = b"",
         timeout_s: float,
-        idle_timeout_s: float,
+        idle_timeout_s: float = math.inf,
         connect_to: tuple[str, int] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> HttpStream:
@@ -171,7 +134,11 @@ class HttpClient:
 
         Leaving the context before the end closes the connection, which is how a server learns that nobody reads any more.
         """
-        return HttpStream(self, method, url, headers, body, timeout_s, idle_timeout_s, connect_to, tls)
+        secure, name, port, host, target = split_url(url)
+        length = len(body) if body or method in ("POST", "PUT", "PATCH") else None
+        payload = request_head(method, target, host, headers, length) + body
+        origin = Origin(name, port, connect_to or (name, port), (tls or self._own_tls()) if secure else None)
+        return HttpStream(self, method, url, origin, payload, timeout_s, idle_timeout_s)
 
     async def close(self) -> None:
         """Close every connection; requests under way fail."""
@@ -183,12 +150,10 @@ class HttpClient:
         for connection in list(self._open):  # the transports report their end in the next turns of the loop
             await connection.gone.wait()
 
-    def origin(self, url: str, connect_to: tuple[str, int] | None, tls: ssl.SSLContext | None) -> Origin:
-        """Which connections may serve a request to `url`. Raises BadInput."""
-        secure, host, port, _, _ = split_url(url)
-        if secure and tls is None:
-            tls = self._default_tls = self._default_tls or ssl.create_default_context()
-        return Origin(host=host, port=port, connect_to=connect_to or (host, port), tls=tls if secure else None)
+    def _own_tls(self) -> ssl.SSLContext:
+        if self._default_tls is None:
+            self._default_tls = ssl.create_default_context()
+        return self._default_tls
 
     def kept(self, origin: Origin) -> Connection | None:
         """A kept connection, the youngest first: it is the least likely to be closed."""
@@ -241,7 +206,9 @@ class HttpClient:
 
     def release(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection for the next request, or close it when its answer was not read to the end."""
-        idle = self._idle.setdefault(origin, deque())
+        idle = self._idle.get(origin)
+        if idle is None:
+            idle = self._idle[origin] = deque()
         if self._closed or not connection.rest(POOL_IDLE_S) or len(idle) >= self._idle_max:
             connection.abort()
             return
@@ -263,20 +230,16 @@ class HttpStream:
         client: HttpClient,
         method: str,
         url: str,
-        headers: Headers,
-        body: bytes,
+        origin: Origin,
+        payload: bytes,
         timeout_s: float,
         idle_timeout_s: float,
-        connect_to: tuple[str, int] | None,
-        tls: ssl.SSLContext | None,
     ) -> None:
-        _, _, _, host, target = split_url(url)
-        length = len(body) if body or method in ("POST", "PUT", "PATCH") else None
-        self._payload = request_head(method, target, host, headers, length) + body
+        self._payload = payload
         self._client = client
         self._method = method
-        self._where = url.partition("?")[0]
-        self._origin = client.origin(url, connect_to, tls)
+        self._url = url
+        self._origin = origin
         self._ends_at = client.clock.monotonic() + timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._connection: Connection | None = None
@@ -294,6 +257,10 @@ class HttpStream:
         return self
 
     async def __aexit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave: the connection is kept for another request, or closed when the answer is not at its end."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._client.release(self._origin, connection)
@@ -305,7 +272,7 @@ class HttpStream:
     @property
     def ended(self) -> bool:
         """The answer has come to its end, whether or not all of it was read."""
-        return self._connection is not None and self._connection.state is State.DONE
+        return self._connection is not None and self._connection.state is DONE
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, what one read of the socket brought at a time. Raises HttpFailure when it breaks off."""
@@ -319,6 +286,31 @@ class HttpStream:
             return await self._connection.read()
         except OSError as error:
             raise self._failed(error, sent=True) from error
+
+    async def pass_on(self, sink: Sink) -> bool:
+        """Give every part of the body to `sink` the moment it comes; True when it answered False, False at the end. Raises HttpFailure."""
+        assert self._connection is not None, "read inside the context only"
+        try:
+            return await self._connection.pass_on(sink)
+        except OSError as error:
+            raise self._failed(error, sent=True) from error
+
+    async def rest(self, size_max: float) -> bytes | None:
+        """All of the body that is still to come; None if it is larger than `size_max` bytes. Raises HttpFailure."""
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await self.read():
+            size += len(chunk)
+            if size > size_max:
+                return None
+            if self.ended and not parts:
+                return chunk
+            parts.append(chunk)
+        return b"".join(parts)
+
+    @property
+    def _where(self) -> str:
+        return self._url.partition("?")[0]
 
     def failure(self, why: str, silence: Silence) -> HttpFailure:
         return HttpFailure(f"{self._method} {self._where}: {why}", silence=silence, sent=True, where=self._where)

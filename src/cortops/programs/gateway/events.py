@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from cortops.programs.gateway.select import Slot
 from cortops.protocol.keys import KeyRow
@@ -16,25 +17,31 @@ NO_TOKENS = Tokens()
 # Events: what happened.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """The request is here; `key` and `ask` are what they were found to be, `pool` "" when the model has none."""
+class Received(Struct, frozen=True, kw_only=True):
+    """The request is here, on a route of `family`; `key` and `ask` are what they were found to be, `pool` "" when the model has none."""
 
     key: KeyRow | ApiError
     ask: ChatRequest | ApiError
     pool: str = ""
+    family: str = "completion"
     refusal: ApiError | None = None  # why the gateway as a whole takes no request now
+    counted: bool = False  # there are limits that it counts on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
+class Admitted(Struct, frozen=True, kw_only=True):
+    """What its limits say; `refusal` None: they let it in."""
+
+    at: float
+    refusal: ApiError | None
+
+
+class Granted(Struct, frozen=True, kw_only=True):
     """A slot is ours."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotGranted:
+class NotGranted(Struct, frozen=True, kw_only=True):
     """No slot. `late`: we waited, and the time is over."""
 
     at: float
@@ -42,15 +49,13 @@ class NotGranted:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """A good answer begins, as a stream. `task` is its task on chain, (session, task)."""
 
     task: tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
+class Whole(Struct, frozen=True, kw_only=True):
     """A good answer is here, whole and ready for the client."""
 
     at: float
@@ -59,11 +64,10 @@ class Whole:
     tokens: Tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turned:
+class Turned(Struct, frozen=True, kw_only=True):
     """The member answered an error, at once or in its stream: HTTP `status` and its own words. `task` set = submitted on chain.
 
-    written: the client has a part of the answer.
+    written: the client has a part of the answer. malformed: it called its answer good, and it is none.
     """
 
     at: float
@@ -73,13 +77,13 @@ class Turned:
     code: str
     tokens: Tokens = NO_TOKENS
     written: bool = False
+    malformed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(Struct, frozen=True, kw_only=True):
     """The member's answer did not come or broke off. `sent`: the member may have acted. `written`: as in Turned.
 
-    malformed: it came, and is none; asked again, the member would say the same.
+    malformed: it came, and is none; asked again, the member would say the same. why: without the member's address, as /health tells it.
     """
 
     at: float
@@ -92,13 +96,11 @@ class Broken:
     malformed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rested:
+class Rested(Struct, frozen=True, kw_only=True):
     """The pause is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(Struct, frozen=True, kw_only=True):
     """The stream is at its good end; all but its last bytes are with the client."""
 
     at: float
@@ -106,8 +108,7 @@ class Ended:
     first_token_at: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientGone:
+class ClientGone(Struct, frozen=True, kw_only=True):
     """Nobody reads any more. Tokens as far as known."""
 
     at: float
@@ -116,35 +117,38 @@ class ClientGone:
     why: str = "client_gone"
 
 
-Event = Received | Granted | NotGranted | Head | Whole | Turned | Broken | Rested | Ended | ClientGone
+Event = Received | Admitted | Granted | NotGranted | Head | Whole | Turned | Broken | Rested | Ended | ClientGone
 
 
 # Commands: what to do, in order. Those of the first group bring the next event.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acquire:
+class Admit(Struct, frozen=True, kw_only=True):
+    """Count it on the limits of its key: Admitted."""
+
+    key: KeyRow
+    ask: ChatRequest
+
+
+class Acquire(Struct, frozen=True, kw_only=True):
     """Get a slot of `pool` on a member not in `avoid`: Granted or NotGranted."""
 
     pool: str
     avoid: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
+class Forward(Struct, frozen=True, kw_only=True):
     """Ask the member: Head, Whole, Turned or Broken."""
 
     slot: Slot
     ask: ChatRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
+class Relay(Struct, frozen=True, kw_only=True):
     """Pass the stream on: Ended or Broken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(Struct, frozen=True, kw_only=True):
     """Leave the member alone for a while and keep the slot: Rested. `ok` as in Free."""
 
     slot: Slot
@@ -153,8 +157,7 @@ class Pause:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Free:
+class Free(Struct, frozen=True, kw_only=True):
     """Give the slot back; `ok` False: the member failed in a way that speaks against its health."""
 
     slot: Slot
@@ -162,37 +165,32 @@ class Free:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """Make the usage row durable, before anything that follows."""
 
     row: UsageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """Send the whole answer."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(Struct, frozen=True, kw_only=True):
     """Send the error as the whole answer."""
 
     error: ApiError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(Struct, frozen=True, kw_only=True):
     """Send the stream's last bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakOff:
+class BreakOff(Struct, frozen=True, kw_only=True):
     """The stream ends with an error event."""
 
     error: ApiError
 
 
-Command = Acquire | Forward | Relay | Pause | Free | Record | Answer | Refuse | Finish | BreakOff
+Command = Admit | Acquire | Forward | Relay | Pause | Free | Record | Answer | Refuse | Finish | BreakOff

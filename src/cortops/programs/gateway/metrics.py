@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cortops.programs.common.metrics import Reading
-from cortops.programs.gateway.select import MemberView
+from cortops.programs.gateway.member import MemberView
 
 
 def reading(*, well: bool, views: Mapping[str, list[MemberView]], queued: Mapping[str, int], requests: Mapping[str, int]) -> Reading:

@@ -18,6 +18,8 @@ from enum import Enum
 from cortops.programs.gateway.events import (
     NO_TOKENS,
     Acquire,
+    Admit,
+    Admitted,
     Answer,
     BreakOff,
     Broken,
@@ -48,6 +50,7 @@ from cortops.words.question import Silence
 
 ATTEMPTS_MAX = 3
 RETRY_AFTER_S = 2
+OWN_FAULTS = frozenset({401, 403, 404, 405, 500, 502})  # a member's, before anything is on chain; later the network may have failed
 RETURN_EVERY_S = 0.25  # between two questions to a member that has gone with a request of ours
 
 
@@ -63,6 +66,9 @@ class State(Enum):
     FINISHED = "finished"
 
 
+RECEIVED, AUTHORISED, QUEUED, FORWARDED, STREAMING, RETURNING, FINISHED = State  # a member of an Enum costs more to reach than a name
+
+
 class Request:
     """One request. `step(event)` gives the commands that follow; an event that cannot be now is an AssertionError.
 
@@ -70,7 +76,7 @@ class Request:
     """
 
     def __init__(self, *, id: str, client_id: str, started_at: float, ends_at: float = math.inf, return_wait_s: float = 0.0) -> None:
-        self.state = State.RECEIVED
+        self.state = RECEIVED
         self.id = id
         self._client_id = client_id
         self._started_at = started_at
@@ -91,39 +97,44 @@ class Request:
         match event:
             case ClientGone():
                 return self._gone(event)
-            case Received() if self.state is State.RECEIVED:
+            case Received() if self.state is RECEIVED:
                 return self._received(event)
-            case Granted() if self.state is State.QUEUED:
+            case Admitted() if self.state is AUTHORISED:
+                return self._queue() if event.refusal is None else self._refused(event.refusal, event.at)
+            case Granted() if self.state is QUEUED:
                 return self._granted(event.slot)
-            case NotGranted() if self.state is State.QUEUED:
+            case NotGranted() if self.state is QUEUED:
                 return self._not_granted(event)
-            case Head() if self.state is State.FORWARDED:
-                self.state, self._task = State.STREAMING, event.task
+            case Head() if self.state is FORWARDED:
+                self.state, self._task = STREAMING, event.task
                 return (Relay(),)
-            case Whole() if self.state is State.FORWARDED:
+            case Whole() if self.state is FORWARDED:
                 self._task = event.task
                 return (*self._over("ok", event.at, event.tokens), Answer(body=event.body))
-            case Turned() if self.state in (State.FORWARDED, State.STREAMING):
+            case Turned() if self.state in (FORWARDED, STREAMING):
                 return self._turned(event)
-            case Broken() if self.state in (State.FORWARDED, State.STREAMING):
+            case Broken() if self.state in (FORWARDED, STREAMING):
                 return self._broken(event)
-            case Rested() if self.state is State.RETURNING:
+            case Rested() if self.state is RETURNING:
                 assert self._slot is not None and self._ask is not None
-                self.state = State.FORWARDED
+                self.state = FORWARDED
                 return (Forward(slot=self._slot, ask=self._ask),)
-            case Ended() if self.state is State.STREAMING:
+            case Ended() if self.state is STREAMING:
                 return (*self._over("ok", event.at, event.tokens, event.first_token_at), Finish())
         raise AssertionError(f"{type(event).__name__} in state {self.state.value}")
 
     def _received(self, event: Received) -> tuple[Command, ...]:
         if isinstance(event.key, ApiError):
-            self.state = State.FINISHED  # nobody to book it on
+            self.state = FINISHED  # nobody to book it on
             return (Refuse(error=event.key),)
-        self.state, self._key = State.AUTHORISED, event.key.id
+        self.state, self._key = AUTHORISED, event.key.id
         at = self._started_at
         if event.refusal is not None:
-            self.state = State.FINISHED  # the row could not be kept either
+            self.state = FINISHED  # the row could not be kept either
             return (Refuse(error=event.refusal),)
+        if not event.key.allows_family(event.family):
+            message = f"this key may not use the route family {event.family!r}"
+            return self._refused(ApiError(status=403, code="family_not_allowed", message=message), at)
         if isinstance(event.ask, ApiError):
             return self._refused(event.ask, at)
         self._ask, self._pool = event.ask, event.pool
@@ -132,15 +143,17 @@ class Request:
         if not event.key.allows_model(event.ask.model):
             message = f"this key may not use the model {event.ask.model!r}"
             return self._refused(ApiError(status=403, code="model_not_allowed", message=message, param="model"), at)
+        if event.counted:
+            return (Admit(key=event.key, ask=event.ask),)
         return self._queue()
 
     def _queue(self) -> tuple[Command, ...]:
-        self.state = State.QUEUED
+        self.state = QUEUED
         return (Acquire(pool=self._pool, avoid=self._tried),)
 
     def _granted(self, slot: Slot) -> tuple[Command, ...]:
         assert self._ask is not None
-        self.state, self._slot, self._last = State.FORWARDED, slot, slot
+        self.state, self._slot, self._last = FORWARDED, slot, slot
         self._tried |= {slot.member}
         return (Forward(slot=slot, ask=self._ask),)
 
@@ -159,16 +172,17 @@ class Request:
         bound = self._return_until is not None
         if event.status == 503 and (event.code in ASK_AGAIN or (bound and event.task is None)):
             return self._again(event.at, event.written, None) or self._failed(event.at, event.tokens)
-        if self.state is State.FORWARDED and event.status == 503 and event.task is None and not bound and len(self._tried) < ATTEMPTS_MAX:
+        if self.state is FORWARDED and event.status == 503 and event.task is None and not bound and len(self._tried) < ATTEMPTS_MAX:
             return (*self._free(None), *self._queue())
-        return self._failed(event.at, event.tokens)
+        ok = False if event.malformed or (self._task is None and event.status in OWN_FAULTS) else None
+        return self._failed(event.at, event.tokens, ok=ok, why=f"it answered {event.status} {event.code[:64]}".rstrip())
 
     def _broken(self, event: Broken) -> tuple[Command, ...]:
         ok = False if event.silence in (Silence.REFUSED, Silence.RESET, Silence.UNRESOLVED, Silence.UNTRUSTED) else None
         bound = self._return_until is not None
         if event.sent or not bound:
             self._failure = broken_error(event)
-        if not event.sent and not bound and self.state is State.FORWARDED and len(self._tried) < ATTEMPTS_MAX:
+        if not event.sent and not bound and self.state is FORWARDED and len(self._tried) < ATTEMPTS_MAX:
             return (*self._free(ok, event.why), *self._queue())
         self._breaks += event.sent
         out_of_time = event.sent and event.silence is Silence.TIMEOUT
@@ -185,19 +199,19 @@ class Request:
             self._return_until = min(at + self._return_wait_s, self._ends_at)
         if written or at + RETURN_EVERY_S > self._return_until:
             return ()
-        self.state = State.RETURNING
+        self.state = RETURNING
         return (Pause(slot=self._slot, seconds=RETURN_EVERY_S, ok=ok, why=why),)
 
     def _failed(
         self, at: float, tokens: Tokens, first_token_at: float | None = None, *, ok: bool | None = None, why: str = ""
     ) -> tuple[Command, ...]:
         assert self._failure is not None
-        last: Command = BreakOff(error=self._failure) if self.state is State.STREAMING else Refuse(error=self._failure)
+        last: Command = BreakOff(error=self._failure) if self.state is STREAMING else Refuse(error=self._failure)
         return (*self._over("failed", at, tokens, first_token_at, error=self._failure.code, ok=ok, why=why), last)
 
     def _gone(self, event: ClientGone) -> tuple[Command, ...]:
-        if self.state in (State.RECEIVED, State.FINISHED):
-            self.state = State.FINISHED
+        if self.state in (RECEIVED, FINISHED):
+            self.state = FINISHED
             return ()
         status: Status = "client_gone" if event.why == "client_gone" else "failed"
         return self._over(status, event.at, event.tokens, event.first_token_at, error=event.why)
@@ -222,7 +236,7 @@ class Request:
     ) -> tuple[Command, ...]:
         """The end: the member is free at once, then the row."""
         freed = self._free(True if status == "ok" else ok, why)
-        self.state = State.FINISHED
+        self.state = FINISHED
         session = self._task[0] if self._task else (self._last.session if self._last else None)
         row = UsageRow(
             request_id=self.id,

@@ -9,28 +9,26 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from email.utils import formatdate
 from enum import Enum
-from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-from cortops.programs.gateway.incoming import Incoming, bad_request, body_too_long, head_too_long
+from cortops.programs.gateway import outgoing
+from cortops.programs.gateway.incoming import Incoming, bad_request, body_too_long, error_body, head_error, head_too_long
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import Limits
 from cortops.protocol.openai import ApiError
 from cortops.words.clock import Clock
 
-BACKLOG = 1024  # connections that the kernel keeps for us until we take them
+BACKLOG = 1024  # connections that wait in the kernel until we take them
 PIPELINE_MAX = 8  # requests read ahead of the one being served
 WRITE_BUFFER_MAX = 64 * 1024  # bytes held for a slow client before the member is no longer read
 LINGER_S = 2.0  # after an error, reading on for a client that still sends: a reset would take the answer from it
 ANSWER_GRACE_S = 15.0  # past request_timeout_s, for the answer that says so
-ONCE = frozenset({"host", "authorization", "x-request-id", "content-type"})  # twice is an attempt to confuse
-REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-JSON = "application/json"
+ONCE = frozenset({"host", "authorization", "x-api-key", "x-request-id", "content-type"})  # twice is an attempt to confuse
 
 
 Handler = Callable[[Incoming, "ClientConnection"], Awaitable[None]]
@@ -45,10 +43,14 @@ class Phase(Enum):
     BROKEN = "broken"  # nothing more is read
 
 
+WAITING, HEAD, BODY, BROKEN = Phase  # a member of an Enum costs more to reach than a name
+
+
 class HttpServer:
     """Listens and keeps the connections. `handle` serves one request and must answer it.
 
-    `new_id` gives a request id; `read_client_id` turns the client's X-Request-ID into what is used of it ("" for none).
+    `new_id` gives a request id; `read_client_id` turns the client's X-Request-ID into what is used of it ("" for none); `error_body`
+    says what is wrong with a request that is none.
     """
 
     def __init__(
@@ -61,21 +63,26 @@ class HttpServer:
         new_id: Callable[[], str],
         read_client_id: Callable[[str], str],
         failed: Callable[[BaseException], None],
+        error_body: Callable[[Incoming], bytes] = error_body,
     ) -> None:
         self.handle = handle
-        self.limits = limits
+        self.error_body = error_body
+        self.limit(limits)
         self.deadlines = deadlines
         self.clock = clock
         self.new_id = new_id
         self.read_client_id = read_client_id
         self.connections: set[ClientConnection] = set()
         self.stopping = False
-        self.body_max = int(limits.body_max_mib * 2**20)
-        self.header_max = limits.header_max_kib * 1024
         self._failed = failed
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._date = (-1, "")
+
+    def limit(self, limits: Limits) -> None:
+        """Take other limits, for what comes from now on."""
+        self.limits, self.header_max = limits, limits.header_max_kib * 1024
+        self.body_max = int(limits.body_max_mib * 2**20)
 
     async def listen(self, ips: Sequence[str], port: int) -> int:
         """Start on every one of `ips`; the port. Raises OSError."""
@@ -101,9 +108,9 @@ class HttpServer:
         if self._server is not None:
             await self._server.wait_closed()
 
-    def spawn(self, work: Awaitable[None], connection: ClientConnection) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[None, None, None], connection: ClientConnection) -> asyncio.Task[None]:
         """A task that is kept until it ends, and whose failure ends its connection and is told."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.get_running_loop().create_task(work)
 
         def over(_task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
@@ -132,13 +139,15 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = math.inf
         self.started = False  # the present answer's head is sent
         self.status = 0  # and what it said
+        self.also = ""  # head lines of this answer beside the usual ones, each with CR LF
         self.gone = asyncio.Event()
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpRequestParser | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # serves this connection's requests; one for all of them
+        self._next: asyncio.Future[None] | None = None  # set while it waits for one
         self._queue: deque[Incoming] = deque()
-        self._phase = Phase.WAITING
+        self._phase = WAITING
         self._reading = True
         self._room: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._current: Incoming | None = None
@@ -153,6 +162,7 @@ class ClientConnection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._wrong: ApiError | None = None
+        self._version = ""
 
     # The handler's side.
 
@@ -163,14 +173,15 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        return self._task is None
+        """No request is here, and none is being served."""
+        return self._current is None and not self._queue
 
     async def drain(self) -> None:
         """Return when the client has read enough."""
         if self._room is not None:
             await asyncio.shield(self._room)
 
-    def reply(self, status: int, body: bytes, *, content_type: str = JSON, retry_after_s: int | None = None) -> None:
+    def reply(self, status: int, body: bytes, *, content_type: str = outgoing.JSON, retry_after_s: int | None = None) -> None:
         """The whole answer, in one write."""
         extra = "" if retry_after_s is None else f"Retry-After: {retry_after_s}\r\n"
         head = self._head(status, content_type, f"Content-Length: {len(body)}\r\n{extra}")
@@ -184,15 +195,15 @@ class ClientConnection(asyncio.Protocol):
             self._keep = False  # RFC 9112 6.3: the body ends with the connection
         framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
         # nginx passes a stream on unbuffered when told so
-        head = self._head(200, "text/event-stream; charset=utf-8", f"{framing}Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n")
+        head = self._head(200, outgoing.EVENTS, f"{framing}Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n")
         self._send(head + self._frame(first))
 
     def write(self, data: bytes) -> None:
-        self._send(self._frame(data))
+        self._send(outgoing.chunk(data) if self._chunked else data)
 
     def end(self, last: bytes) -> None:
         """The stream's last bytes and its end, in one write."""
-        self._send(self._frame(last) + (b"0\r\n\r\n" if self._chunked else b""))
+        self._send(self._frame(last) + (outgoing.END if self._chunked else b""))
 
     def abort(self) -> None:
         """Close at once."""
@@ -200,41 +211,41 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _frame(self, data: bytes) -> bytes:
-        return b"%x\r\n%s\r\n" % (len(data), data) if self._chunked and data else data
+        return outgoing.chunk(data) if self._chunked else data
 
     def _head(self, status: int, content_type: str, rest: str) -> bytes:
         assert self._current is not None and not self.started, "one answer a request"
         self.started, self.status = True, status
         self._keep = self._keep and self._current.keep_alive and not self._server.stopping
-        connection = "keep-alive" if self._keep else "close"
-        return (
-            f"{REASONS[status]}{self._server.date()}Content-Type: {content_type}\r\nX-Request-ID: {self._current.shown_id}\r\n"
-            f"{rest}Connection: {connection}\r\n\r\n"
-        ).encode("latin-1")
+        return outgoing.head(status, self._server.date(), content_type, self._current.shown_id, self.also + rest, keep=self._keep)
 
     def _send(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     async def _serve(self) -> None:
-        """Serve what is queued, one after the other."""
-        while self._queue and self._transport is not None:
-            self._current = self._queue.popleft()
-            self.started, self._chunked = False, True
-            self.deadline = self._server.clock.monotonic() + self._server.limits.request_timeout_s + ANSWER_GRACE_S
-            if (error := self._current.error) is not None:
-                self.reply(error.status, error.body(self._current.shown_id), retry_after_s=error.retry_after_s)
+        """Serve what comes, one after the other, until the connection is done."""
+        server = self._server
+        while self._transport is not None:
+            if not self._queue:
+                self._set_deadline()
+                self._next = asyncio.get_running_loop().create_future()
+                await self._next
+            current = self._current = self._queue.popleft()
+            self.started, self._chunked, self.also = False, True, ""
+            self.deadline = server.clock.monotonic() + server.limits.request_timeout_s + ANSWER_GRACE_S
+            if (error := current.error) is not None:
+                self.reply(error.status, server.error_body(current), retry_after_s=error.retry_after_s)
             else:
-                await self._server.handle(self._current, self)
+                await server.handle(current, self)
             assert self.started, "the handler answers every request"
             if not self._keep:
-                self.close(linger=self._current.error is not None)
+                self.close(linger=error is not None)
                 return
+            self._current = None
             if not self._reading and len(self._queue) < PIPELINE_MAX and self._transport is not None:
                 self._reading = True
                 self._transport.resume_reading()
-        self._task, self._current = None, None
-        self._set_deadline()
 
     # asyncio's side.
 
@@ -249,21 +260,24 @@ class ClientConnection(asyncio.Protocol):
             self._fail(ApiError(status=503, code="too_many_connections", message="too many connections", type="api_error", retry_after_s=2))
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is Phase.BROKEN or self._parser is None:
+        if self._phase is BROKEN or self._parser is None:
             return
-        if self._phase is not Phase.BODY:
+        before = self._phase
+        if before is not BODY:
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # RFC 9110 7.8: a server may ignore the wish; what follows is not ours to read
             if self._wrong is None:
-                self._phase, self._keep = Phase.BROKEN, False
+                self._phase, self._keep = BROKEN, False
         except httptools.HttpParserError:
             self._fail(self._wrong or bad_request(400, "invalid_http", "the request is not valid HTTP/1.1"))
         if self._wrong is not None:
             self._fail(self._wrong)
-        elif self._phase is Phase.HEAD and self._head_size > self._server.header_max:
+        elif self._phase is HEAD and self._head_size > self._server.header_max:
             self._fail(head_too_long(self._server.limits))
+        if self._phase is not before:  # most requests come as a whole, and it is not
+            self._set_deadline()
         if len(self._queue) >= PIPELINE_MAX and self._reading and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
@@ -278,7 +292,7 @@ class ClientConnection(asyncio.Protocol):
             self._room = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport, self._phase = None, Phase.BROKEN
+        self._transport, self._phase = None, BROKEN
         self._parser = None  # parser and protocol hold each other
         self._server.connections.discard(self)
         self._server.deadlines.forget(self)
@@ -290,7 +304,7 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self, *, linger: bool = False) -> None:
         """Close when all is sent, or when the client has not read it in time."""
-        self._phase = Phase.BROKEN
+        self._phase = BROKEN
         if self._transport is None or self._transport.is_closing():
             return
         self.deadline = self._server.clock.monotonic() + (LINGER_S if linger else self._server.limits.header_timeout_s)
@@ -298,7 +312,7 @@ class ClientConnection(asyncio.Protocol):
         end()
 
     def expire(self) -> None:
-        if self._phase in (Phase.HEAD, Phase.BODY) and self._task is None:
+        if self._phase in (HEAD, BODY) and self.is_idle:
             self._server.deadlines.watch(self)  # the answer may need its time too
             self._fail(bad_request(408, "request_timeout", "the request did not arrive in time"))
         else:
@@ -306,21 +320,24 @@ class ClientConnection(asyncio.Protocol):
 
     def _fail(self, error: ApiError) -> None:
         """No more is read; the answer comes after those of earlier requests."""
-        if self._phase is Phase.BROKEN:
+        if self._phase is BROKEN:
             return
-        self._phase = Phase.BROKEN
+        self._phase = BROKEN
         self._parts, self._headers = [], {}
-        self._enqueue(Incoming(id=self._server.new_id(), error=error))
+        self._enqueue(Incoming(id=self._server.new_id(), path=self._url.partition(b"?")[0].decode("latin-1"), error=error))
 
     def _enqueue(self, incoming: Incoming) -> None:
         self._queue.append(incoming)
+        waiter, self._next = self._next, None
         if self._task is None:
             self._task = self._server.spawn(self._serve(), self)
+        elif waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _set_deadline(self) -> None:
         """What the client owes us next, and until when; nothing while it waits for us."""
-        if self._task is None:
-            wait_s = self._server.limits.header_timeout_s if self._phase is Phase.HEAD else self._server.limits.idle_timeout_s
+        if self.is_idle:
+            wait_s = self._server.limits.header_timeout_s if self._phase is HEAD else self._server.limits.idle_timeout_s
             self.deadline = self._server.clock.monotonic() + wait_s
 
     # httptools' side.
@@ -328,44 +345,34 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._wrong is not None:  # what follows a request we could not take is not read
             return
-        head_size = self._head_size if self._phase is Phase.WAITING else 0
+        head_size = self._head_size if self._phase is WAITING else 0
         self._reset()
         self._head_size = head_size
-        if self._phase is not Phase.BROKEN:
-            self._phase = Phase.HEAD
-            self._set_deadline()
+        if self._phase is not BROKEN:
+            self._phase = HEAD
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._phase is not Phase.HEAD:  # trailers are not wanted
+        if self._phase is not HEAD:  # trailers are not wanted
             return
         self._fields_size += len(name) + len(value) + 4
         key = name.decode("latin-1").lower()
-        if key in ONCE and key in self._headers:
+        if key in self._headers and key in ONCE:
             self._wrong = self._wrong or bad_request(400, "repeated_header", f"the header {key} is there twice")
         self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._phase is not Phase.HEAD:
+        if self._phase is not HEAD:
             return
-        length = self._headers.get("content-length", "0")
-        if len(self._url) + self._fields_size > self._server.header_max:
-            self._wrong = self._wrong or head_too_long(self._server.limits)
-        elif length.isdigit() and int(length) > self._server.body_max:
-            self._wrong = self._wrong or body_too_long(self._server.limits)
-        elif self._version() not in ("1.0", "1.1"):
-            self._wrong = self._wrong or bad_request(400, "invalid_http", "this server speaks HTTP/1.1")
-        elif self._version() == "1.1" and "host" not in self._headers:
-            self._wrong = self._wrong or bad_request(400, "host_missing", "the Host header is missing")
-        elif self._parser is not None and self._parser.should_upgrade() and (length != "0" or "transfer-encoding" in self._headers):
-            # the parser takes the body for the other protocol's first bytes
-            self._wrong = self._wrong or bad_request(400, "upgrade_not_supported", "this server switches to no other protocol")
-        elif self._headers.get("expect", "").lower() == "100-continue" and self._task is None:
+        assert self._parser is not None
+        headers, self._version, size = self._headers, self._parser.get_http_version(), len(self._url) + self._fields_size
+        wrong = head_error(headers, self._version, size, upgrade=self._parser.should_upgrade(), limits=self._server.limits)
+        self._wrong = self._wrong or wrong
+        if self._wrong is None and "expect" in headers and headers["expect"].lower() == "100-continue" and self.is_idle:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._phase = Phase.BODY
-        self._set_deadline()
+        self._phase = BODY
 
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
@@ -375,9 +382,9 @@ class ClientConnection(asyncio.Protocol):
             self._parts.append(data)
 
     def on_message_complete(self) -> None:
-        if self._phase is not Phase.BODY or self._parser is None or self._wrong is not None:
+        if self._phase is not BODY or self._parser is None or self._wrong is not None:
             return
-        self._phase, self._head_size = Phase.WAITING, 0
+        self._phase, self._head_size = WAITING, 0
         headers = self._headers
         self._enqueue(
             Incoming(
@@ -388,9 +395,6 @@ class ClientConnection(asyncio.Protocol):
                 headers=headers,
                 body=self._parts[0] if len(self._parts) == 1 else b"".join(self._parts),
                 keep_alive=self._parser.should_keep_alive(),  # true only in here
-                version=self._version(),
+                version=self._version,
             )
         )
-
-    def _version(self) -> str:
-        return "" if self._parser is None else str(self._parser.get_http_version())
