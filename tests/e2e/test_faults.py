@@ -133,6 +133,7 @@ def test_two_ups_at_once(empty: Place) -> None:
     assert empty.read("plan")["changes"] == []
 
 
+@pytest.mark.proof
 def test_ctrl_c_at_any_moment(empty: Place) -> None:
     for moment_s in INTERRUPTED_AFTER_S:
         up = empty.start("up", empty.env.file)
@@ -152,6 +153,7 @@ def test_ctrl_c_at_any_moment(empty: Place) -> None:
     assert empty.root.exists(), "the data stays"
 
 
+@pytest.mark.proof
 def test_the_next_up_finishes_what_a_kill_cut_off(empty: Place) -> None:
     for is_now in KILLED_AT:
         up = empty.start("up", "--detach", empty.env.file)

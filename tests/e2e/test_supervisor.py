@@ -70,6 +70,7 @@ def test_a_killed_service_manager_takes_all_along_and_up_repairs_it(well: LocalE
     _assert_repaired(well)
 
 
+@pytest.mark.proof
 def test_up_repairs_it_while_the_others_are_still_ending(well: LocalEnvironment) -> None:
     """They are at work, so that it takes them a while to let go of their ports."""
     up = replace(well, key=well.place.read("keys", "issue", "--name", "me")["key"])

@@ -164,10 +164,10 @@ class Place:
             return rows_since(database, since)
 
     def usage_of(self, request_id: str) -> UsageRow:
-        """The row of one request, which comes soon after its answer."""
+        """The row of one request, by the id of its answer: ours, or the one that nginx gave it. It comes soon after the answer."""
         until = time.monotonic() + USAGE_TIMEOUT_S
         while True:
-            found = [row for row in self.usage() if row.request_id == request_id]
+            found = [row for row in self.usage() if request_id in (row.request_id, row.client_request_id)]
             if found:
                 return found[0]
             assert time.monotonic() < until, f"no usage row of {request_id}"

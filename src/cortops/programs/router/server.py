@@ -173,7 +173,7 @@ class Server:
     def _timeout_s(self, request: web.Request, wanted_s: float | None = None) -> float:
         """The shortest of what the client waits, what it wants, and our own limit."""
         left_s = read_timeout(request.headers.get(TIMEOUT_HEADER, ""))
-        return min(self.settings.request_timeout_s, *(limit for limit in (left_s, wanted_s) if limit is not None))
+        return min(limit for limit in (self.settings.request_timeout_s, left_s, wanted_s) if limit is not None)
 
     def _precommit_s(self, timeout_s: float) -> int:
         """What the miners get: no longer than somebody waits for them."""
