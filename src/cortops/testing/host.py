@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from cortops.words.resource import Blob
 
 # What an apply may leave for the next one; the lock, temporary names and half blobs are not among it.
 _MAY_STAY = ("journal.jsonl", "manifests/*", "run/apply.flock", "run/lock.flock")
+GONE_TIMEOUT_S = 5.0
+LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,20 @@ def host(name: str = "h1") -> Iterator[Host]:
         made = Host(name, root, cache, LocalTarget(name), Supervisord(str(root), sys.executable))
         try:
             yield made
-            processes, files = made.processes(), made.files()
+            processes, files = _left(made), made.files()
         finally:
             _end(made)
         shutil.rmtree(root)
     assert not processes, f"left running: {processes}"
     assert not files, f"left under the root: {files}"
+
+
+def _left(made: Host) -> dict[int, str]:
+    """The processes that do not end by themselves: one that was killed while it waits for the disk takes a moment."""
+    until = time.monotonic() + GONE_TIMEOUT_S
+    while (found := made.processes()) and time.monotonic() < until:
+        time.sleep(LOOK_EVERY_S)
+    return found
 
 
 def _end(made: Host) -> None:

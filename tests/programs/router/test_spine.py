@@ -218,8 +218,13 @@ def test_a_head_that_goes_back_loses_the_task_but_no_request() -> None:
             async with one.ask(CHAT, "same") as reply:
                 assert reply.status == 200, await reply.text()
                 assert (await reply.json())["choices"][0]["message"]["content"] == "of the new one"
-                path = await one.path(reply.headers["X-Cortensor-Task"])
-            assert path.state == "ended" and path.task == 1
+                task = reply.headers["X-Cortensor-Task"]
+
+            async def ended() -> bool:
+                path = await one.path(task)
+                return path.state == "ended" and path.task == 1
+
+            await one.until(ended)
 
     play(run)
 

@@ -80,9 +80,10 @@ class Tracer:
 
     def _one(self, line: str) -> None:
         trace = self.trace
-        if trace.killed:
-            return
         pid, _, what = line.partition(" ")
+        if trace.killed:
+            _end(int(pid))  # begun before the kill: it would wait for our word until its deadline
+            return
         self.before_each()
         at = len(trace.commands)
         trace.commands.append(what)
@@ -100,8 +101,12 @@ class Tracer:
         if trace is not self.trace or trace.killed:
             return  # the run was over before
         trace.killed = True
-        with suppress(ProcessLookupError):
-            os.killpg(os.getpgid(pid), signal.SIGKILL)
+        _end(pid)
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
 
 
 class TracedTarget:
