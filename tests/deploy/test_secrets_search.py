@@ -136,3 +136,16 @@ def test_a_search_that_was_cut_off_says_so() -> None:
 def test_texts_are_searched_too() -> None:
     found = in_texts(VALUES, {"the plan": f"sha256 1234 {TOKEN}", "other": "router-1/api-key"}, "here", ISSUED.certificate)
     assert [(one.secret, one.place) for one in found] == [("router-1/api-key", "the plan")]
+
+
+def test_the_public_half_of_a_key_is_no_value_however_it_lies_in_its_certificate() -> None:
+    """A certificate of ours or of others: where base64 happens to cut both alike, a line of the key stands in it."""
+    root = authority.make_authority("lab", START, lambda count: bytes(range(count)))
+    met = 0
+    for length in range(1, 13):
+        issued = authority.issue(root, ["a" * length + ".example"], START, lambda count: bytes(range(1, count + 1)))
+        key, lines = {"own/key": issued.key}, issued.key.splitlines()
+        met += any(len(line) >= 16 and line in issued.certificate for line in lines)
+        assert in_texts(key, {"own.pem": issued.certificate}, "here") == ()
+        assert in_texts(key, {"log": lines[1]}, "here"), "the secret half is"
+    assert met, "some are cut alike"

@@ -5,6 +5,7 @@ A machine is searched for what it holds anyway: its own files' secrets, and what
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -158,4 +159,27 @@ def in_texts(values: Mapping[str, str], texts: Mapping[str, str], host: str, pub
 
 def _lines_of(value: str) -> set[str]:
     lines = {line for form in forms_of(value) for line in form.splitlines()}
-    return {line for line in lines if len(line) >= FORM_MIN_CHARS and not line.startswith("-----")}
+    open_to_all = _public_half(value)
+    return {line for line in lines if len(line) >= FORM_MIN_CHARS and not line.startswith("-----") and _raw(line) not in open_to_all}
+
+
+def _public_half(value: str) -> bytes:
+    """What a private key in PEM form says of its public one, as it stands in every certificate of it (RFC 5280, 4.1.2.7); else nothing."""
+    if "PRIVATE KEY-----" not in value:
+        return b""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        public = serialization.load_pem_private_key(value.encode(), password=None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return b""
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _raw(line: str) -> bytes:
+    """The bytes of a line of base64; the line itself where it is none."""
+    try:
+        return base64.b64decode(line, validate=True)
+    except ValueError:
+        return line.encode()
