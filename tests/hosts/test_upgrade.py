@@ -79,13 +79,14 @@ def earning(fleet12: Fleet12) -> Iterator[Rounds]:
 
 @pytest.mark.parametrize(
     ("release", "why"),
-    [("crashes", "it did not stay up with "), ("dies", "it died: its manager started it again")],
+    # On a busy machine its two rounds may be over before the switch is.
+    [("crashes", "it did not stay up with "), ("dies", "it died: its manager started it again|it did not stay up with ")],
 )
 def test_one_that_dies_at_once_or_after_it_earned_reaches_one_of_twelve(fleet12: Fleet12, earning: Rounds, release: str, why: str) -> None:
     before, declared, at = everywhere(fleet12.saturday.fleet), fleet12.releases, time.monotonic()
     bad = fleet12.upgrade(release)
     ended = time.monotonic()
-    assert bad.status == 1 and why in bad.out and f"{release} (" in bad.out.splitlines()[0], bad.out + bad.err
+    assert bad.status == 1 and re.search(why, bad.out) and f"{release} (" in bad.out.splitlines()[0], bad.out + bad.err
     after = everywhere(fleet12.saturday.fleet)
     changed = [line for host, lines in after.items() for line in lines - before[host]]
     assert len(changed) == 1 and changed[0].endswith(fleet12.builds["found"]), "eleven keep their pids, the twelfth its program"
