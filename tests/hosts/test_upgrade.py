@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
