@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -91,6 +92,19 @@ def test_logs_of_another_head_than_the_one_seen_are_not_taken(fake_node: Any) ->
     for batch in batches:
         told = [task for task in told if not batch.rewound or task == 1] + tasks(batch)
     assert told == fake_node.tasks() == [1, 9, 4]
+
+
+def test_a_head_costs_one_look(fake_node: Any) -> None:
+    """Every program of a host follows; a second look at each head would double what they all ask."""
+    fake_node.grow(1)
+    asked: list[int] = []
+
+    def grow() -> None:
+        asked.append(len(fake_node.calls))
+        fake_node.grow(2)
+
+    tell(fake_node, grow, grow, lambda: asked.append(len(fake_node.calls)))
+    assert [after - before for before, after in pairwise(asked)] == [2, 2]  # the head and its logs, in one round trip
 
 
 def test_only_what_is_asked_for_is_told(fake_node: Any) -> None:

@@ -68,6 +68,7 @@ class Follower:
         self._next = from_block
         self._rewound = False
         self._chunk_blocks = CHUNK_BLOCKS_MAX
+        self._at_head = False  # the last look covered all that the chain had
         self.failing_since: float | None = None  # clock.now() of the first look that failed, None while all is well
         self.failure: str = ""
 
@@ -83,10 +84,10 @@ class Follower:
                     pause_s = min(pause_s * 2, BACKOFF_MAX_S)
                     continue
                 self.failing_since, self.failure, pause_s = None, "", BACKOFF_FIRST_S
-                if batch is None:
-                    await self._hint.wait(self._poll_every_s, self._last_hash())
-                else:
+                if batch is not None:
                     yield batch
+                if self._at_head:
+                    await self._hint.wait(self._poll_every_s, self._last_hash())
         finally:
             await self._hint.close()
 
@@ -103,9 +104,10 @@ class Follower:
         if not await self._still_holds(head):
             await self._go_back(head)
             logs = None
+        self._at_head = head.number < self._next + self._chunk_blocks
         if head.number < self._next and not self._rewound:
             return None
-        last = head if head.number < self._next + self._chunk_blocks else await self._head(hex(self._next + self._chunk_blocks - 1))
+        last = head if self._at_head else await self._head(hex(self._next + self._chunk_blocks - 1))
         first = self._next
         if logs is not None and last is head:
             events = decode_all(self._contracts, logs)

@@ -11,6 +11,7 @@ import pytest
 from tests.programs.router.spine_rig import BLOCK_EVERY_S, CHAT, KEY, PATIENCE_S, events_of, free_port, play, private_key, spine
 
 from cortops.contracts.network import result_hash
+from cortops.programs.router.desk import SUBMIT_GAS
 from cortops.testing.chain import wallet_of
 from cortops.testing.engine import Say
 from cortops.words.errors import BadInput
@@ -63,6 +64,20 @@ def test_a_streamed_request_streams_before_the_commit_and_ends_with_usage(capsys
             assert text == "".join(f" w{at}" for at in range(8))
             path = await one.path(task)
             assert path.state == "ended" and path.steps[3].hash == path.steps[4].hash == result_hash(text)
+
+    play(run)
+
+
+def test_a_session_that_goes_well_is_not_estimated_again() -> None:
+    async def run() -> None:
+        async with spine(Say(pieces=("a",)), Say(pieces=("b",))) as one:
+            limits = []
+            for reference in ("first", "second"):
+                async with one.ask(CHAT, reference) as reply:
+                    assert reply.status == 200, await reply.text()
+                    tx = (await one.path(reply.headers["X-Cortensor-Task"])).steps[0].tx
+                limits.append(int((await one.chain.rpc.call("eth_getTransactionByHash", tx))["gas"], 16))
+            assert limits[0] < SUBMIT_GAS <= limits[1]
 
     play(run)
 

@@ -28,6 +28,9 @@ from cortops.words.errors import CallReverted, ChainError, RpcRefused
 OUTPUT_WAITING_MAX = 16_384  # commands that a slow client may leave unread before it counts as gone
 SETTLE_TIMEOUT_S = 30.0
 UNSURE_MAX = 10_000
+# The limit of a submission where the last one of its session went well: an estimate would be one more round trip before the first token.
+# Of our contract 76,000 and 33 a byte are used; after a refusal an estimate tells the next reason without cost.
+SUBMIT_GAS, SUBMIT_GAS_PER_BYTE = 400_000, 80
 
 Output = machine.Open | machine.Write | machine.Answer | machine.Fail
 
@@ -80,6 +83,7 @@ class Desk:
         self._by_reference: dict[tuple[int, str], _Live] = {}
         self._by_task: dict[Key, _Live] = {}
         self._unsure: dict[tuple[int, str], None] = {}  # references whose submission may or may not have been taken, oldest first
+        self._taken: set[int] = set()  # sessions whose last submission the chain took
         self.links: Links  # set by the composition root: links deliver to us, and we watch through them
         self.ready = False
 
@@ -305,7 +309,7 @@ class Desk:
         while len(self._unsure) > UNSURE_MAX:
             del self._unsure[next(iter(self._unsure))]
         try:
-            await self._chain.write(call, session=task.session, reference=task.reference, step="submit")
+            await self._chain.write(call, gas=self._submit_gas(task), session=task.session, reference=task.reference, step="submit")
         except (CallReverted, RpcRefused) as error:
             self._unsure.pop(key, None)  # the chain has said no: nothing of it can be mined later
             self._feed(live, refusal_of(error))
@@ -313,3 +317,10 @@ class Desk:
             self._feed(live, refusal_of(error))
         else:
             self._unsure.pop(key, None)
+            self._taken.add(task.session)
+            return
+        self._taken.discard(task.session)
+
+    def _submit_gas(self, task: TaskRequest) -> int | None:
+        """The limit of gas; None = estimate."""
+        return SUBMIT_GAS + SUBMIT_GAS_PER_BYTE * len((task.text + task.template).encode()) if task.session in self._taken else None
