@@ -25,6 +25,8 @@ from cortops.testing.clock import VirtualClock
 from cortops.words.errors import ArtifactUnavailable, NotAccepted, NotAllowed, StepFailed
 from cortops.words.resource import Blob
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 IDS = itertools.count(1)
 
 __all__ = ["no_gate"]  # the fixture

@@ -24,6 +24,8 @@ from cortops.words.errors import GateClosed, Refused
 from cortops.words.evidence import Check, Verdict
 from cortops.words.question import Answer, Http, Question, Reply
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 GATEWAY = Entity("gateway", "gateway-1")
 
 

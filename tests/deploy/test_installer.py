@@ -14,6 +14,8 @@ from cortops.surfaces.fleet.builds.binaries import Known
 from cortops.testing.cortensord import GOOD, OLD, compiled, lfs_pointer, sha256, why_not
 from cortops.words.errors import BadInput
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 
 def git(folder: Path, *words: str, day: str = "2026-01-01") -> str:
     """One command, at a day of its own and as nobody in particular."""

@@ -18,6 +18,8 @@ from cortops.deploy.target_driver import apply_timeout_s
 from cortops.targets.quoting import command, quote
 from cortops.words.change import Action
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 SYSTEMD = r"""
 np_systemd() { np_said=$(sed -n 's/^ExecStart=[-@:+!|]*\([^[:space:]]*\).*/ExecStart={ path=\1 ; }/p' "$np_conf" | tail -n 1); }

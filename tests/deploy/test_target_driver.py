@@ -25,6 +25,8 @@ from cortops.words.change import Action
 from cortops.words.entity import Entity
 from cortops.words.resource import Blob, Content, Directory, File, Resource, SecretRef, Service
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 SECRET = "5f1d-not-to-be-seen-5f1d"
 ENTITY = Entity("node", "m1")
 

@@ -16,6 +16,8 @@ from cortops.deploy.waves.plan import Step
 from cortops.deploy.waves.run import Stopping, run
 from cortops.testing.clock import VirtualClock
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 
 def test_a_good_release_reaches_all() -> None:
     made = world("good")

@@ -20,6 +20,8 @@ from cortops.targets.shell import ask_shell
 from cortops.words.clock import SystemClock
 from cortops.words.question import Answer
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 KEY = "kEy-of-an-endpoint"
 STATE = "* Latest ID: {} / Latest State: 3\n"
 

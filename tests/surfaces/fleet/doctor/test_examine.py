@@ -27,6 +27,8 @@ from cortops.surfaces.fleet.doctor.examine import (
 from cortops.surfaces.fleet.found.installed import Installed, Shape
 from cortops.words.question import Answer, Shell
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 SHELLS = [shell for shell in (("dash",), ("bash",), ("busybox", "sh")) if shutil.which(shell[0])]
 _TCP = "  sl  local_address rem_address   st\n"
 _DF = """case $1 in -Pi) f="10 9 9 50% /" ;; *) f="41943040 1 20971520 50% /" ;; esac

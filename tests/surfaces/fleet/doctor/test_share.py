@@ -22,6 +22,8 @@ from cortops.surfaces.fleet.found.match import Missing
 from cortops.surfaces.nodes.log_facts import LogFacts
 from cortops.words.question import NoAnswer, Silence
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 
 def shared(seen: Seen, *secrets: str) -> Shared:
     found = findings(examined.ailments(seen), network_replies(), NOW)

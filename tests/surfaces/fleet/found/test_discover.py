@@ -13,6 +13,8 @@ from tests.surfaces.fleet.fake_root import BINARY, POINTER, FakeRoot, address
 from cortops.surfaces.fleet.found.discover import HostFound, question, read, script
 from cortops.surfaces.fleet.found.installed import Installed, Shape
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 UNIT = """[Unit]
 Description=Cortensor
 

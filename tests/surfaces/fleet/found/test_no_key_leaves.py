@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.surfaces.fleet.fake_root import BINARY, FakeRoot
@@ -14,6 +15,8 @@ from tests.surfaces.fleet.fake_root import BINARY, FakeRoot
 from cortops.protocol.envfile import parse
 from cortops.surfaces.fleet.found.discover import read
 from cortops.surfaces.fleet.found.public_keys import FORMS, fits, form_of
+
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
 
 ADDRESS = "0xa438cE917a5740267e0f7217f81cbbAA23E7e106"
 FOLDER = "/home/ops/.cortensor"
