@@ -109,6 +109,17 @@ def test_the_quota_is_shown_beside_what_is_used(keys_db: Path, capsys: pytest.Ca
     assert told(capsys, "organisations")[0]["tokens_this_month"] == 1200
 
 
+@pytest.mark.parametrize("words", [("list",), ("organisations",), ("issue", "--name", "one"), ("revoke", "key_none")])
+def test_before_a_gateway_ran_there_is_no_store_and_that_is_said(
+    words: tuple[str, ...], keys_db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys_db.unlink()
+    assert run(*words, "--json") == 1
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert (said["code"], said["what"]) == ("store_missing", "the gateway of local has no store of keys and usage yet")
+    assert said["where"] == str(keys_db) and said["next"].startswith("cortops up ") and "unable to open" not in str(said)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("90min", 5400), ("24h", 86_400), ("7d", 604_800), ("0s", 0)])
 def test_spans(text: str, seconds: float) -> None:
     assert read_span(text) == seconds

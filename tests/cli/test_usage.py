@@ -162,9 +162,11 @@ def test_nothing_counted_is_said(counted: dict[str, str], capsys: pytest.Capture
     assert capsys.readouterr().out.endswith("No request was counted in that time.\n")
 
 
-def test_without_a_store_it_says_where_it_looked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_store_it_says_why_where_it_looked_and_what_makes_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 1
-    assert "usage.db cannot be used" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the gateway of local has no store of keys and usage yet" in said and "gateway/usage.db" in said
+    assert "it makes one when it first starts" in said and "cortops up " in said
 
 
 @pytest.mark.parametrize(

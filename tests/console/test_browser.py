@@ -102,7 +102,7 @@ def test_it_shows_every_entity_and_complains_of_nothing(browser: Chromium) -> No
         view.paths[1, 7] = path()
         async with looking(browser, view) as stage:
             page = stage.page
-            await expect(page.locator("h1")).to_contain_text("All 31 are ok since")
+            await expect(page.locator("h1")).to_contain_text("All 34 are ok since")
             for item in view.picture().entities:  # type: ignore[union-attr]
                 await expect(page.locator(f'svg.wide a[data-entity="{item.entity}"]')).to_be_visible()
             await expect(page.locator("svg.tall")).to_be_hidden()
@@ -188,7 +188,7 @@ def test_a_page_from_before_the_first_round_fills_itself(browser: Chromium) -> N
             await expect(stage.page.locator("h1")).to_contain_text("Nothing has been asked yet")
             await expect(mark(stage.page, "miner/miner-1")).to_have_text("◌")
             stage.view.show(shot())
-            await expect(stage.page.locator("h1")).to_contain_text("All 31 are ok")
+            await expect(stage.page.locator("h1")).to_contain_text("All 34 are ok")
             await expect(mark(stage.page, "miner/miner-1")).to_have_text("●")
             assert stage.complaints.errors == []
 

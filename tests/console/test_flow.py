@@ -14,10 +14,10 @@ from cortops.words.state import State
 
 WHOLE = """
 client     -            any SDK
-dns        4 ok         gateway.localhost router.localhost rpc.localhost console.localhost
-nginx      4 ok         gateway.localhost router.localhost rpc.localhost console.localhost
+dns        5 ok         gateway.localhost router.localhost portal.localhost rpc.localhost console.localhost
+nginx      5 ok         gateway.localhost router.localhost portal.localhost rpc.localhost console.localhost
 monitor    1 ok         watch
-gateway    2 ok         gateway-1 gateway-2
+gateway    3 ok         gateway-1 gateway-2 portal
 books      2 ok         key store usage ledger
 pool       1 degraded   smollm2
 router     1 of 2 down  router-1 router-2

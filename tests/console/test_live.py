@@ -59,7 +59,7 @@ def test_a_number_that_moves_is_one_text() -> None:
 
 def test_who_saw_nothing_or_another_environment_gets_all() -> None:
     now = live(overview(ENV, picture(ENV)))
-    assert len(difference(None, now)["entities"]) == 31 + 2
+    assert len(difference(None, now)["entities"]) == 34 + 2
     other = live(overview(example("small"), picture(example("small"))))
     assert difference(other, now)["full"] is True
     assert other.layout != now.layout

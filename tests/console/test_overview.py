@@ -19,7 +19,7 @@ def test_the_worst_come_first() -> None:
 def test_the_list_of_the_ill_is_bounded() -> None:
     env = example()
     shown = overview(env, picture(env, {str(item.entity): (State.DOWN, "x") for item in picture(env).entities}))
-    assert (len(shown.worst), shown.ill) == (WORST_MAX, 31)
+    assert (len(shown.worst), shown.ill) == (WORST_MAX, 34)
 
 
 def test_before_the_first_round_nothing_is_known() -> None:

@@ -57,6 +57,7 @@ def test_hostnames() -> None:
     assert [(row.seen.entity.name, row.to, row.certificate, row.dns.state) for row in rows] == [
         ("gateway.localhost", "gateway", "364 days", State.OK),
         ("router.localhost", "pool/smollm2", "364 days", State.OK),
+        ("portal.localhost", "portal", "364 days", State.OK),
         ("rpc.localhost", "rpc", "364 days", State.OK),
         ("console.localhost", "console", "364 days", State.OK),
     ]
@@ -92,4 +93,4 @@ def test_a_time_out_of_range_breaks_nothing() -> None:
     assert facts({"last_commit_at": 1e300}, START) == "last commit –"
     seen = picture(example())
     seen = replace(seen, replies={**seen.replies, "tls:rpc.localhost": answer("tls:rpc.localhost", {"not_after": "soon"})})
-    assert [row.certificate for row in hostname_rows(example(), seen)][2] == "–"
+    assert [row.certificate for row in hostname_rows(example(), seen)][3] == "–"

@@ -59,7 +59,7 @@ def test_health_is_of_the_eye_not_of_what_it_sees() -> None:
     seen = picture(example(), ROUTER_DOWN)
     assert health(seen, 2, START + 1.25) == (
         200,
-        {"status": "ok", "streams": 2, "at": START, "age_s": 1.2, "every_s": 3.0, "entities": 31},
+        {"status": "ok", "streams": 2, "at": START, "age_s": 1.2, "every_s": 3.0, "entities": 34},
     )
     status, body = health(seen, 0, START + 60)
     assert (status, body["why"]) == (503, ["the last round of questions ended 60 s ago"])
@@ -82,7 +82,7 @@ def test_metrics() -> None:
         "cortops_console_streams 0.0",
     ):
         assert line in lines
-    assert sum(line.startswith("cortops_entity_state{") for line in lines) == 31 * 5
+    assert sum(line.startswith("cortops_entity_state{") for line in lines) == 34 * 5
     assert "python_info" not in answer.text
 
 

@@ -79,7 +79,7 @@ def test_who_comes_first_gets_all_then_only_what_changes() -> None:
         await stage.clock.advance(1)
         assert client.names == ["picture", "beat", "tasks"]
         (_, first_id, first), (_, _, beat), _ = client.events
-        assert first["full"] and len(first["entities"]) == 33
+        assert first["full"] and len(first["entities"]) == 36
         assert beat == {"at": START, "at_text": "08:00:00 UTC", "now": START, "every_s": 3.0}
         await stage.show(2)
         assert client.names[3:] == ["beat"]

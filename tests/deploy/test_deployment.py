@@ -28,6 +28,8 @@ from cortops.words.change import Action
 from cortops.words.errors import LockHeld, PlanChanged, PortTaken, StepFailed
 from cortops.words.resource import Blob
 
+pytestmark = pytest.mark.real  # real shells and their tools, hundreds of processes
+
 
 @dataclass
 class World:
@@ -200,7 +202,10 @@ def test_the_secrets_of_an_environment_are_those_that_its_declaration_names() ->
         "oracle-1/key",
         "validator-1/key",
     ]
-    assert [name for name, want in wanted.items() if want.kind is Kind.TOKEN] == ["smollm2/api-key"], "one for both routers of a pool"
+    assert [name for name, want in wanted.items() if want.kind is Kind.TOKEN] == [
+        "smollm2/api-key",  # one for both routers of a pool
+        "portal/session-key",
+    ]
     certificate = wanted["tls/gateway.localhost"]
     assert (certificate.signed_by, "127.0.0.1" in certificate.hosts) == ("local-ca", True)
 

@@ -27,7 +27,7 @@ ANVIL = "chain-1 (its anvil)"
 NAMED_WITHIN_S = 15.0
 WELL_WITHIN_S = 120.0
 CLIENTS = 2
-REDUNDANT = ("router-1", "router-2", "miner-1", "miner-2", "miner-3", "validator-1", "oracle-1", "watch")  # no request may fail
+REDUNDANT = ("router-1", "router-2", "miner-1", "miner-2", "miner-3", "validator-1", "oracle-1", "portal", "watch")  # no request may fail
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 
 Line = tuple[str, str]  # action, resource
 NODES = ("engine-1", "router-1", "router-2", "miner-1", "miner-2", "miner-3", "oracle-1", "validator-1")
-STOPPED = (*NODES, "gateway-1", "gateway-2", "proxy")  # all but the chain, and the eye that sees it
+STOPPED = (*NODES, "gateway-1", "gateway-2", "portal", "proxy")  # all but the chain, and the eye that sees it
 SERVICES = {"chain-1", "watch", *STOPPED}
 
 
@@ -96,7 +96,7 @@ def test_progress_names_each_wave(life: Life) -> None:
 
 
 def test_a_command_is_printed_for_each_hostname(life: Life) -> None:
-    assert list(printed_commands(life.printed)) == list(life.place.env.proxy) and len(life.place.env.proxy) == 4
+    assert list(printed_commands(life.printed)) == list(life.place.env.proxy) and len(life.place.env.proxy) == 5
 
 
 def _as_printed(command: str) -> str:
@@ -106,7 +106,9 @@ def _as_printed(command: str) -> str:
 
 
 def test_the_commands_work_as_printed(life: Life) -> None:
-    said = {hostname: json.loads(_as_printed(command)) for hostname, command in printed_commands(life.printed).items()}
+    printed = {hostname: _as_printed(command) for hostname, command in printed_commands(life.printed).items()}
+    assert "<form" in printed.pop("portal.localhost"), "the portal is for a browser"
+    said = {hostname: json.loads(text) for hostname, text in printed.items()}
     assert said["gateway.localhost"]["choices"][0]["message"]["content"]
     assert said["router.localhost"]["status"] == "ok" and said["router.localhost"]["miners"] == 3, "a router, past the gateway"
     assert int(said["rpc.localhost"]["result"], 16) == life.place.env.network.chain_id
@@ -152,12 +154,12 @@ def _judged(where: Place, task: str) -> Any:
 
 
 def test_status_says_what_is_stopped(life: Life) -> None:
-    kinds = {"router", "miner", "engine", "oracle", "validator", "gateway", "proxy"}
+    kinds = {"router", "miner", "engine", "oracle", "validator", "gateway", "portal", "proxy"}
 
     def down(page: Any) -> set[str]:
         return {item["entity"] for item in page["entities"] if item["state"] == "down" and item["kind"] in kinds}
 
-    status = until(lambda: found if len(down(found := life.place.status())) == len(NODES) + 2 + 4 else None, "watch has seen it")
+    status = until(lambda: found if len(down(found := life.place.status())) == len(NODES) + 2 + 1 + 5 else None, "watch has seen it")
     assert (status["asked"], status["state"]) == ("watch", "down")
     states = {item["entity"]: item["state"] for item in status["entities"]}
     assert states["rpc/chain-1"] == "ok" and states["contract/session"] == "ok" and states["monitor/watch"] == "ok"

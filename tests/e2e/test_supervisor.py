@@ -138,7 +138,7 @@ def _assert_repaired(up: LocalEnvironment) -> None:
     where.assert_no_orphan()
     assert len([line for line in where.processes().values() if "supervisor.supervisord" in line]) == 1
     names = set(where.services())
-    assert names == {*where.env.nodes, "gateway-1", "gateway-2", "proxy", "watch"}
+    assert names == {*where.env.nodes, "gateway-1", "gateway-2", "portal", "proxy", "watch"}
     assert ask(replace(up, key=shown["key"]))["choices"][0]["message"]["content"]
     where.until_well()
     assert where.read("plan")["changes"] == []

@@ -48,6 +48,7 @@ def test_what_the_whole_example_adds(whole: Environment) -> None:
     assert graph["pool/smollm2"] == ["router/router-1", "router/router-2"]
     assert graph["proxy/gateway.localhost"] == ["dns/gateway.localhost", "gateway/gateway-1", "gateway/gateway-2", "host/here"]
     assert graph["proxy/router.localhost"] == ["dns/router.localhost", "pool/smollm2", "host/here"]
+    assert graph["proxy/portal.localhost"] == ["dns/portal.localhost", "portal/portal", "host/here"]
     assert graph["proxy/rpc.localhost"] == ["dns/rpc.localhost", "rpc/chain-1", "host/here"]
     assert graph["proxy/console.localhost"] == ["dns/console.localhost", "monitor/watch", "host/here"]
     assert graph["monitor/watch"] == ["host/here"]

@@ -88,4 +88,27 @@ def test_what_is_missing_is_asked_for_and_can_be_given() -> None:
     ]
     given = {"like": "testnet-1a", "rpc": {"url": "https://rpc.lab.example"}, "contracts": {"runtime": "0x" + "1" * 40}}
     body, findings = write_out(given)  # type: ignore[arg-type]
-    assert (findings, body) == ([], {**given, "chain_id": "18964747554", "references": []})
+    assert findings == []
+    assert isinstance(body, dict)
+    assert {key: body[key] for key in (*given, "chain_id", "references")} == {**given, "chain_id": "18964747554", "references": []}
+
+
+def test_what_is_known_of_the_parent_stands_below_what_is_written() -> None:
+    given = {"like": "testnet-1a", "rpc": {"url": "https://rpc.lab.example"}, "contracts": {"runtime": "0x" + "1" * 40}}
+    own = {**given, "parent": {"rpc": {"url": "https://parent.lab.example"}, "contracts": {"bridge": "0x" + "2" * 40}}}
+    body, _ = write_out(own)  # type: ignore[arg-type]
+    assert isinstance(body, dict)
+    parent = body["parent"]
+    assert isinstance(parent, dict) and isinstance(parent["contracts"], dict)
+    assert (parent["chain_id"], parent["rpc"]) == ("421614", {"url": "https://parent.lab.example"})
+    assert parent["contracts"]["bridge"] == "0x" + "2" * 40
+    assert parent["contracts"]["rollup"] == "0x39F772DfF00756bec951b691778f58d10a753a57"
+    assert body["sequencer"] == {"url": "https://sequencer.testnet1a.cortensor.org", "feed": {"url": "wss://feed.testnet1a.cortensor.org"}}
+    assert body["gas_token"] == {"symbol": "COR"}
+
+
+def test_of_a_chain_that_others_run_only_the_pages_for_people_are_taken() -> None:
+    body, _ = write_out("testnet-0")
+    assert isinstance(body, dict)
+    assert body["explorer"] == "https://sepolia.arbiscan.io"
+    assert "parent" not in body and "sequencer" not in body

@@ -59,6 +59,9 @@ def test_a_body_s_schema_is_that_of_its_struct() -> None:
         "Ask a model, in Anthropic's way. `X-API-Key` carries the key as well.",
         "How the gateway is. No key is needed.",
         "Answers: 200 `ModelList`; 400, 401, 405, 431, 503.",
+        "| `X-Request-Timeout` | seconds that the client waits, as 30 or 2.5; the gateway gives up then, no later than its own limit "
+        "| chat, messages, completions |",
+        "| `X-Request-ID` | shown in the answer and kept in the usage row, if it is 1 to 64 letters, digits and ._:- | all |",
     ],
 )
 def test_the_page_for_people_says_the_same(line: str) -> None:

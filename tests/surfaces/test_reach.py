@@ -23,7 +23,7 @@ HOSTS = """hosts:
 """
 MOVED = {
     **dict.fromkeys(("chain-1", "oracle-1", "validator-1"), "h1"),
-    **dict.fromkeys(("engine-1", "miner-", "gateway:", "router-", ".localhost:"), "h2"),
+    **dict.fromkeys(("engine-1", "miner-", "gateway:", "portal:", "router-", ".localhost:"), "h2"),
 }
 
 
@@ -127,4 +127,4 @@ def test_programs_elsewhere_need_the_archive_that_is_sent_there() -> None:
 
 def test_names_that_lead_elsewhere_are_bad_only_where_that_can_be_known() -> None:
     checks = {str(check.entity) for check in surfaces.checks(ENV, SITE) if check.name == "resolves"}
-    assert checks == {f"dns/{name}.localhost" for name in ("gateway", "router", "rpc", "console")}
+    assert checks == {f"dns/{name}.localhost" for name in ("gateway", "router", "portal", "rpc", "console")}

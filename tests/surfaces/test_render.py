@@ -16,6 +16,7 @@ from cortops.surfaces.fleet import render as fleet
 from cortops.surfaces.gateway import render as gateway
 from cortops.surfaces.monitoring import render as monitoring
 from cortops.surfaces.nodes import render as nodes
+from cortops.surfaces.portal import render as portal
 from cortops.surfaces.proxy import render as proxy
 from cortops.surfaces.services import render as services
 from cortops.words.resource import Contract, Directory, File, Resource, SecretRef, Service
@@ -47,7 +48,7 @@ def test_the_bundled_environment_renders_as_recorded() -> None:
 
 
 def test_every_surface_gives_its_part_and_none_twice() -> None:
-    parts = [tuple(one.render(ENV, SITE)) for one in (fleet, nodes, chain, gateway, proxy, monitoring)]
+    parts = [tuple(one.render(ENV, SITE)) for one in (fleet, nodes, chain, gateway, portal, proxy, monitoring)]
     assert all(parts)
     keys = [resource.key for part in parts for resource in part]
     assert len(keys) == len(set(keys)) == len(RESOURCES)

@@ -26,6 +26,7 @@ _VERBS = (
     ("watch", "Ask everything on a schedule, keep states and history, show the console."),
     ("logs", "Print the log of one service; -f follows it."),
     ("validate", "Check an environment file; every mistake at once."),
+    ("chain", "The chain, its RPCs, and what it leaves on its parent: part by part, or why a part is not in this environment."),
     ("doctor", "What is wrong with hosts and nodes; each red line ends with its cure."),
     ("report", "The same as one block for a public chat: --share; nothing of yours is in it."),
     ("hosts", "Every host on a line: how it is reached, what it is, what of ours is there, and what is off."),
@@ -64,6 +65,15 @@ _GROUPS = (
             ("show", "Every pool, or NAME: members, addresses, sessions, slots, in flight, who is well; `show` may be left out."),
             ("drain", "Give a member no new request; what is in flight ends."),
             ("undrain", "Give it requests again, few at first."),
+        ),
+    ),
+    (
+        "contracts",
+        "The contracts of an environment.",
+        (
+            ("deploy", "Make the contracts alone, as an apply would; exit 3 where the plan must be accepted."),
+            ("verify", "Is the code on chain what was built: exact, the same with other metadata, or another one."),
+            ("matrix", "Every module: address, code hash, version, who may change it."),
         ),
     ),
     ("proxy", "The public hostnames.", (("test", "What each lets through and holds back, measured, beside what is declared."),)),

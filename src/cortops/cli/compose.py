@@ -32,9 +32,13 @@ from cortops.environment.declared import Environment
 from cortops.local.here import data_root, host_here
 from cortops.local.units import systemd_there
 from cortops.probes.ask import ask
+from cortops.probes.memory import ChainMemory
 from cortops.protocol.http import HttpClient
 from cortops.protocol.request_text import BEHIND
 from cortops.surfaces.chain.addresses import rpc_url
+from cortops.surfaces.chain.orbit_addresses import parent_url
+from cortops.surfaces.chain.orbit_render import PLACE as PARENT
+from cortops.surfaces.chain.orbit_render import deploys
 from cortops.surfaces.chain.render import PLACE as CHAIN
 from cortops.surfaces.fleet.adopted import adopted_hosts
 from cortops.surfaces.judging import Ask
@@ -106,11 +110,15 @@ async def here(env: Environment, common: Common, *, only_asks: bool = False) -> 
 
             rpc = RpcClient(rpc_url(env), http, timeout_s=5)
             chain = ChainDriver(CHAIN, rpc, env.network.chain_id, secret, clock, development=env.network.development)
+            chains: dict[str, Driver] = {CHAIN: chain}
+            if deploys(env) and env.network.parent is not None and env.network.parent.chain_id is not None:
+                parent = RpcClient(parent_url(env), http, timeout_s=5)
+                chains[PARENT] = ChainDriver(PARENT, parent, env.network.parent.chain_id, secret, clock, development=True)
             # Of a host that has lost its last program too: what is recorded there is taken away.
             places = {target.name: manager, **dict.fromkeys(by_ssh, systemd_there(env.name)), **managers}
             own = {name: TargetDriver(targets[name], one, partial(_cached, cache)) for name, one in places.items()}
             names = names_drivers(env, view, deployment.secrets, targets, sites, clock)
-            return {CHAIN: chain, **host_drivers(env, own, ask_all), **names}
+            return {**chains, **host_drivers(env, own, ask_all), **names}
 
         deployment = Deployment(
             env=env,
@@ -138,8 +146,10 @@ def _asking(targets: Mapping[str, Target], http: HttpClient, clock: Clock) -> As
     async def ask_target(name: str, questions: Sequence[Shell]) -> Mapping[str, Reply]:
         return await ask_shell(targets[name], questions, clock)
 
+    memory = ChainMemory()
+
     async def ask_all(questions: Sequence[Question]) -> Mapping[str, Reply]:
-        return await ask(questions, http, ask_target, clock)
+        return await ask(questions, http, ask_target, clock, memory)
 
     return ask_all
 

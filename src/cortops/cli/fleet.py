@@ -20,6 +20,7 @@ from cortops.cli.common import Common
 from cortops.environment.declared import Environment
 from cortops.environment.model import Host
 from cortops.probes.ask import ask
+from cortops.probes.memory import ChainMemory
 from cortops.protocol.http import HttpClient
 from cortops.surfaces.judging import Ask
 from cortops.targets.local import LocalTarget
@@ -145,8 +146,10 @@ def asking(targets: Mapping[str, Target], http: HttpClient, clock: Clock) -> Ask
                     for question in questions
                 }
 
+    memory = ChainMemory()
+
     async def ask_all(questions: Sequence[Question]) -> Mapping[str, Reply]:
-        return await ask(questions, http, ask_host, clock)
+        return await ask(questions, http, ask_host, clock, memory)
 
     return ask_all
 

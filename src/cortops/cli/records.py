@@ -17,12 +17,12 @@ from cortops.environment.declared import Environment
 from cortops.programs.gateway.records import Request, answer
 from cortops.targets.ask import Said, ask
 from cortops.targets.quoting import quote
-from cortops.words.errors import BadInput, StoreUnavailable, UnknownName
+from cortops.words.errors import BadInput, StoreMissing, StoreUnavailable, UnknownName
 
 RECORDS_TIMEOUT_S = 30.0
 _RUN = 'set -- "$root"/runtime/*/bin/python; [ -x "$1" ] || exit 9; exec "$1" -m cortops.programs.gateway.records'
 _NO_PROGRAM = "exit status 9"
-_RAISED = {kind.code: kind for kind in (BadInput, UnknownName, StoreUnavailable)}
+_RAISED = {kind.code: kind for kind in (BadInput, UnknownName, StoreUnavailable, StoreMissing)}
 
 T = TypeVar("T")
 
@@ -39,7 +39,10 @@ class Ask(Protocol):
 
 
 def ask_records(env: Environment, common: Common, request: Request, kind: type[T]) -> T:
-    """The answer. Raises BadInput, UnknownName, StoreUnavailable as the records do, and StoreUnavailable where their host gives none."""
+    """The answer. Raises BadInput, UnknownName, StoreUnavailable as the records do, and StoreUnavailable where their host gives none.
+
+    StoreMissing: no gateway has made its store yet.
+    """
     with records(env, common) as ask_:
         return ask_(request, kind)
 
@@ -47,6 +50,20 @@ def ask_records(env: Environment, common: Common, request: Request, kind: type[T
 @contextmanager
 def records(env: Environment, common: Common) -> Iterator[Ask]:
     """The same for many requests, over one connection. Of several hosts, which share a store, the first that answers is asked."""
+    try:
+        with _asked(env, common) as ask_:
+            yield ask_
+    except StoreMissing as error:
+        raise StoreMissing(
+            f"the gateway of {env.name} has no store of keys and usage yet",
+            where=error.where,
+            why="it makes one when it first starts, and nothing is there",
+            next=f"cortops {'plan' if any(env.hosts[host].ssh for host in env.own_hosts) else 'up'} {env.file}",
+        ) from error
+
+
+@contextmanager
+def _asked(env: Environment, common: Common) -> Iterator[Ask]:
     left = list(gateway_hosts(env))
     if not env.hosts[left[0]].ssh:
         yield _answered_here

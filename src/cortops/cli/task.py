@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from cortops.cli.common import Common, environment
 from cortops.cli.compose import here
 from cortops.cli.output import show, show_json, table
 from cortops.cli.places import gateway_store
 from cortops.cli.records import ask_records
+from cortops.cli.task_evidence import Evidence, evidence_of, lines
 from cortops.contracts.network import Network
 from cortops.contracts.path import TaskPath, read_path
 from cortops.contracts.rpc import RpcClient
@@ -40,13 +43,14 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
     session, task_id = _parse(task)
     env = environment(file, common)
 
-    async def read() -> tuple[TaskPath, dict[str, str]]:
+    async def read() -> tuple[TaskPath, dict[str, str], list[Evidence]]:
         async with here(env, common, only_asks=True) as place:
             site = Site(hosts=place.deployment.hosts, public=place.deployment.secrets.publics(secrets_of(env)))
             network = Network(RpcClient(rpc_url(env), place.http), contract_addresses(env, site))
-            return await read_path(network, session, task_id), node_names(env, site)
+            found, named = await read_path(network, session, task_id), node_names(env, site)
+            return found, named, await evidence_of(env, place.http, session, task_id, found.steps, named)
 
-    path, names = asyncio.run(read())
+    path, names, evidence = asyncio.run(read())
     steps = [
         {
             "step": step.step,
@@ -64,13 +68,23 @@ def show_(task: str, file: Path | None = None, /, *, common: Common = Common()) 
         for row in _usage(env, common, session, task_id)
     ]
     if common.json:
-        show_json({"session": session, "task": task_id, "state": path.state, "steps": steps})
+        show_json(
+            {
+                "session": session,
+                "task": task_id,
+                "state": path.state,
+                "steps": steps,
+                "evidence": [msgspec.structs.asdict(one) for one in evidence],
+            }
+        )
         return 0
     rows = [
         (str(step["step"]), _time(step["at"]), str(step["block"] or ""), str(step["by"]), _proof(step), str(step.get("note", "")))
         for step in steps
     ]
     show(f"task {session}/{task_id} · {path.state}\n" + table([("STEP", "AT", "BLOCK", "BY", "PROOF", "NOTE"), *rows], "  "))
+    for told in evidence:
+        show("\n".join(lines(told, names)))
     return 0
 
 

@@ -193,7 +193,9 @@ def _invitation(place: Here, shown: dict[str, str], key: str, elapsed_s: float) 
     lines = [f"{env.name} is up after {elapsed_s:.1f} s."]
     if env.monitor is not None:
         lines.append(f"  console  {shown['console']}  watches, asking every {env.monitor.every_s:g} s")
-    lines += [f"  rpc      {shown['rpc']}  chain {env.network.chain_id}"]
+    if "portal" in shown:
+        lines.append(f"  portal   {shown['portal']}  keys and usage, for customers")
+    lines.append(f"  rpc      {shown['rpc']}  chain {env.network.chain_id}")
     if key and env.proxy:
         lines.append("Try it:")
         for curl in curls(env, _short(shown["ca"]), key):

@@ -12,12 +12,19 @@ import msgspec
 from cortops.words.errors import UnknownName
 
 NAMES = ("runtime", "node_registry", "node_pool", "node_stats", "session", "session_queue", "session_queue_validation")
+# Stand-ins of what an Orbit chain has: on its parent, and in the place of its precompiles.
+ORBIT_PARENT = ("orbit/gas_token", "orbit/bridge", "orbit/inbox", "orbit/sequencer_inbox", "orbit/rollup")
+ORBIT_CHILD = ("orbit/arb_sys", "orbit/arb_owner_public", "orbit/arb_gas_info", "orbit/arb_aggregator", "orbit/deposits")
+PRIVACY = "privacy/privacy_setting_data"  # deployed only where private payloads are declared
+PAYMENT = "payment/dollar"  # the token that paid calls are tried out with; deployed by tests only
+NETWORK_TASKS = ("work/cognitive", "work/cognitive_level")  # deployed only where the network gives tasks of its own
+ALL = (*NAMES, *NETWORK_TASKS, *ORBIT_PARENT, *ORBIT_CHILD, PRIVACY, PAYMENT)
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What `build.py` wrote.
 
-    name: as in NAMES. abi: the JSON ABI. init_code: 0x…, without constructor arguments. runtime_code: 0x…, exactly the code on chain
+    name: as in ALL. abi: the JSON ABI. init_code: 0x…, without constructor arguments. runtime_code: 0x…, exactly the code on chain
     (no immutables). code_hash: keccak256 of it. method_ids: {"ack(uint256,uint256)": "0xfaa073f8"}. event_topics: {"TaskAcked(uint256,
     uint256,address)": "0x…" 32 bytes}. compiler: name and version. source_sha256: over all sources it was built from, in order of name.
     """
@@ -40,10 +47,10 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         raise UnknownName(f"{self.name} has no event {event}")
 
 
-@lru_cache(maxsize=len(NAMES))
+@lru_cache(maxsize=len(ALL))
 def load(name: str) -> Artifact:
-    """One of NAMES -> its artifact (read once a process); UnknownName for any other."""
-    if name not in NAMES:
-        raise UnknownName(f"there is no contract {name!r}; there are {', '.join(NAMES)}")
+    """One of ALL -> its artifact (read once a process); UnknownName for any other."""
+    if name not in ALL:
+        raise UnknownName(f"there is no contract {name!r}; there are {', '.join(ALL)}")
     text = (resources.files("cortops.contracts") / "artifacts" / f"{name}.json").read_bytes()
     return msgspec.json.decode(text, type=Artifact)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from cortops.contracts.abi import signature
-from cortops.contracts.artifact import NAMES, Artifact
+from cortops.contracts.artifact import ALL, NAMES, Artifact
 from cortops.contracts.keccak import keccak_hex
 
 HERE = Path(__file__).parent
@@ -17,7 +17,7 @@ SOURCES, ARTIFACTS = HERE / "sources", HERE / "artifacts"
 
 
 def compile_one(name: str) -> Artifact:
-    """One contract of NAMES and the modules it imports -> its artifact, reproducibly."""
+    """One contract of ALL and the modules it imports -> its artifact, reproducibly."""
     import vyper  # type: ignore[import-untyped]
     from vyper.compiler import compile_from_file_input  # type: ignore[import-untyped]
     from vyper.compiler.input_bundle import FilesystemInputBundle  # type: ignore[import-untyped]
@@ -39,8 +39,11 @@ def compile_one(name: str) -> Artifact:
 
 
 def source_sha256(name: str) -> str:
-    """Over the contract's source and every module beside it that is no contract, in order of name."""
-    used = sorted(path for path in SOURCES.glob("*.vy") if path.stem == name or path.stem not in NAMES)
+    """Over the contract's source and every module that it imports, in order of name."""
+    source = SOURCES / f"{name}.vy"
+    text = source.read_text()
+    modules = [path for path in SOURCES.glob("*.vy") if path.stem not in NAMES and f"\nimport {path.stem}\n" in text]
+    used = sorted([source, *modules])
     return hashlib.sha256(b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in used)).hexdigest()
 
 
@@ -51,10 +54,11 @@ def artifact_text(artifact: Artifact) -> bytes:
 
 def main() -> int:
     """Write all artifacts."""
-    ARTIFACTS.mkdir(exist_ok=True)
-    for name in NAMES:
+    for name in ALL:
         artifact = compile_one(name)
-        (ARTIFACTS / f"{name}.json").write_bytes(artifact_text(artifact))
+        path = ARTIFACTS / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(artifact_text(artifact))
         sys.stdout.write(f"{name}: {len(artifact.runtime_code) // 2 - 1} bytes, {artifact.code_hash}\n")
     return 0
 

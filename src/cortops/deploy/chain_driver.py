@@ -17,6 +17,7 @@ from cortops.words.resource import Contract, ContractState, Funded, Resource
 
 _TOP_UP_FACTOR = 100  # a development wallet is filled far above its minimum, so that it is not topped up at every apply
 CONFIRM_TIMEOUT_S = 30.0
+BRIDGE_TIMEOUT_S, BRIDGE_POLL_S = 30.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def attributes_of(resource: Contract | ContractState | Funded) -> dict[str, str]
 
 
 class ChainDriver:
-    """Implements deploy.observed.Driver for the place `chain`. The journal of what it does is the chain itself: every step is
+    """Implements deploy.observed.Driver for the places `chain` and `parent`. The journal of what it does is the chain itself: every step is
     looked at again before it is made, so that a killed apply repeats nothing.
     """
 
@@ -106,12 +107,26 @@ class ChainDriver:
         return Pending(resource.key, await sender.send(to, data), sender)
 
     async def _top_up(self, resource: Funded) -> None:
+        if resource.bridged:
+            await self._arrived(resource)
+            return
         if not self._development:
             raise ChainError(
                 f"wallet {resource.address} of {resource.name} holds less than {resource.at_least_wei} wei",
                 next=f"send gas to {resource.address}, then run the same command again",
             )
         await self._rpc.call("anvil_setBalance", resource.address, hex(resource.at_least_wei * _TOP_UP_FACTOR))
+
+    async def _arrived(self, resource: Funded) -> None:
+        """Wait for what was sent over the bridge. ChainError when it does not come."""
+        deadline = self._clock.monotonic() + BRIDGE_TIMEOUT_S
+        while int(await self._rpc.call("eth_getBalance", resource.address, "latest"), 16) < resource.at_least_wei:
+            if self._clock.monotonic() > deadline:
+                raise ChainError(
+                    f"what was sent over the bridge for {resource.name} ({resource.address}) did not arrive within {BRIDGE_TIMEOUT_S:g} s",
+                    next="Look at the sequencer's log (cortops logs NAME), then run the same command again.",
+                )
+            await self._clock.sleep(BRIDGE_POLL_S)
 
 
 def _read(resource: Resource) -> tuple[str, tuple[object, ...]]:

@@ -12,6 +12,7 @@ from cortops import surfaces
 from cortops.deploy import apply as waves
 from cortops.deploy.acme.plan import PLACE as ACME
 from cortops.deploy.acme.plan import obtaining, once_obtained, without_certificates
+from cortops.deploy.alone import Only, alone
 from cortops.deploy.apply import StepTold, WaveBegun, WaveWell
 from cortops.deploy.compared import compared
 from cortops.deploy.fetch import FetchProgress
@@ -58,6 +59,7 @@ class Deployment:
     states: those of hosts with adopted nodes, which lie there.
     cache: where releases are fetched to. ask: asks any questions of the world.
     goal: the recorded generation to which everything goes back, env being what was declared then; None: what is declared is made.
+    only: what alone is looked at and made, the rest stays as it is recorded; None: all.
     """
 
     env: Environment
@@ -74,9 +76,12 @@ class Deployment:
     tool_version: str
     states: Mapping[str, HostState] = field(default_factory=dict)
     goal: Manifest | None = None
+    only: Only | None = None
 
     def command(self, digest: str) -> str:
         """The command that makes the plan with this digest, and no other."""
+        if self.only is not None:
+            return f"cortops contracts deploy {self.env.file} --plan {digest[:12]}"
         verb = f"apply {self.env.file}" if self.goal is None else f"rollback {self.env.file} --to {self.goal.generation}"
         return f"cortops {verb} --plan {digest[:12]}"
 
@@ -90,7 +95,7 @@ class Look:
 
     plan: of what is ours; fleet: of adopted nodes, which `upgrade` changes. cut_off: the last apply, if nobody wrote its end.
     back: of one that goes back to a generation, what can come back and what stays. over: the limits that the plan is over; lasting: what of
-    it cannot come back; both must be accepted by name.
+    it cannot come back; both must be accepted by name. aside: recorded, and not looked at (Deployment.only).
     """
 
     plan: Plan
@@ -104,6 +109,7 @@ class Look:
     back: GoingBack | None = None
     over: tuple[str, ...] = ()
     lasting: tuple[Lasting, ...] = ()
+    aside: tuple[Desired, ...] = ()
 
     @property
     def whole(self) -> Plan:
@@ -185,7 +191,10 @@ async def look(deployment: Deployment) -> Look:
         look_fleet(deployment.states, deployment.env, deployment.tool_version),
         _observe(drivers, desired),  # beside what is recorded, which names more only after a change of the file
     )
-    kept = tuple(recorded(latest))
+    kept, aside = tuple(recorded(latest)), tuple[Desired, ...]()
+    if deployment.only is not None:
+        aside = tuple(item for item in kept if not deployment.only(item.resource))
+        kept = tuple(item for item in kept if deployment.only(item.resource))
     back = going_back(deployment.goal, latest) if deployment.goal is not None and latest is not None else None
     if back is not None:
         kept = off_chain(kept)
@@ -206,6 +215,7 @@ async def look(deployment: Deployment) -> Look:
         back=back,
         over=over_limits(size_of(found), deployment.env.rules.apply),
         lasting=lasting(found, development=deployment.env.network.development, anew=holding(desired, deployment.secrets.replaced())),
+        aside=aside,
     )
 
 
@@ -331,7 +341,8 @@ async def _make(deployment: Deployment, seen: Look, report: Report, apply_id: st
 
     async def gate(started: Sequence[Entity], last: bool) -> None:
         """After the last wave everything must be well, also what none of them touched."""
-        entities = dict.fromkeys(check.entity for check in checks) if last else started
+        asked = {item.resource.entity for item in seen.desired} if deployment.only is not None else {check.entity for check in checks}
+        entities = dict.fromkeys(check.entity for check in checks if check.entity in asked) if last else started
         await wait_until_well(tuple(entities), checks, questions, deployment.ask, deployment.clock, deadline_s=GATE_TIMEOUT_S)
 
     return await waves.apply(seen.plan, seen.items, deployment.drivers(seen.view.for_apply()), gate, report, apply_id)
@@ -355,6 +366,7 @@ async def _observe(drivers: Mapping[str, Driver], items: Sequence[Desired]) -> d
 def desired_with(deployment: Deployment, view: SecretView, back: GoingBack | None = None) -> tuple[Desired, ...]:
     """What should exist, with what is compared; a target's files hold stand-ins where a secret is still to be made."""
     resources = surfaces.render(deployment.env, deployment.site(view)) if back is None else back.resources
+    resources = alone(resources, deployment.only)
 
     def fill(content: Content) -> bytes:
         return "".join(view.filled(part) if isinstance(part, SecretRef) else part for part in content).encode()
@@ -376,7 +388,7 @@ def _manifest(deployment: Deployment, seen: Look, generation: int, apply_id: str
         environment=deployment.env.name,
         digest=seen.plan.digest,
         tool_version=deployment.tool_version,
-        resources=(*_ours(seen.desired), *(seen.back.stays if seen.back is not None else ())),
+        resources=(*_ours(seen.desired), *seen.aside, *(seen.back.stays if seen.back is not None else ())),
         declared=deployment.env.text,
         restores=content_of(deployment.goal) if deployment.goal is not None else None,
     )

@@ -134,9 +134,11 @@ class Watching:
 def demand_only_installed(env: Environment) -> None:
     """BadInput for an environment with programs of ours: their answers are on loopback of each host, which the key does not open."""
     if ours := list(dict.fromkeys(host for path, host in host_uses(env) if path[0] != "monitor")):
+        renews = any(route.tls.by == "acme" for route in env.proxy.values())
         raise BadInput(
             f"{env.file} runs programs of ours on {', '.join(ours)}; an installed watch looks at nodes that run cortensord, and no others",
-            next="Declare monitor: {on: here, port: 8500} where your SSH keys are, then: cortops apply",
+            next="Declare monitor: {on: here, port: 8500} where your SSH keys are, then: cortops apply"
+            + (" (with acme.renew: watch it renews certificates too)" if renews else ""),
         )
 
 

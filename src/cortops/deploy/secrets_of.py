@@ -12,6 +12,7 @@ from cortops.environment.crosscheck_secrets import AUTHORITY, certificate_secret
 from cortops.environment.declared import Environment
 from cortops.environment.foreign import ForeignNode
 from cortops.environment.model import RouterNode, WalletNode
+from cortops.environment.orbit_nodes import BatchPosterNode, StakerNode
 from cortops.environment.section import Secret
 from cortops.surfaces.site import cite
 
@@ -31,14 +32,21 @@ def _all(env: Environment) -> Iterator[Wanted]:
     if env.takes_part:
         yield Wanted(name=env.network.deployer.secret, kind=Kind.WALLET)
     for node in env.nodes.values():
-        if isinstance(node, WalletNode):
+        if isinstance(node, WalletNode | BatchPosterNode | StakerNode):
             yield Wanted(name=node.wallet.secret, kind=Kind.WALLET)
         if isinstance(node, RouterNode):
             yield Wanted(name=node.api_key.secret, kind=Kind.TOKEN)
+            if node.families.search is not None:
+                yield Wanted(name=node.families.search.key.secret, kind=Kind.GIVEN)
+            for secret in node.x402.secrets if node.x402 is not None else ():
+                yield Wanted(name=secret, kind=Kind.GIVEN)
     if env.gateway is not None and env.gateway.store is not None:
         yield Wanted(name=env.gateway.store.url.secret, kind=Kind.GIVEN)
     if env.portal is not None:
         yield Wanted(name=env.portal.session_key.secret, kind=Kind.TOKEN)
+    if env.payloads is not None:
+        seeds = env.payloads.seeds.values()
+        yield from (Wanted(name=one.secret, kind=Kind.TOKEN if one in seeds else Kind.GIVEN) for one in env.payloads.secrets())
     if env.proxy:
         yield Wanted(name=AUTHORITY, kind=Kind.AUTHORITY)
     for hostname, route in env.proxy.items():

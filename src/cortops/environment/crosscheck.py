@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
+from cortops.environment.crosscheck_agents import agent_sessions_are_served, cards_have_a_name, paid_tools_can_be_paid
+from cortops.environment.crosscheck_chain import chain_is_asked_by_what_there_is, fallbacks_are_others
 from cortops.environment.crosscheck_fleet import (
     addresses_are_used_once,
     console_stays_on_its_host,
@@ -23,9 +25,11 @@ from cortops.environment.crosscheck_fleet import (
 from cortops.environment.crosscheck_foreign import data_folders_are_apart, dependencies_lead_upwards
 from cortops.environment.crosscheck_gateway import every_host_has_sessions, several_hosts_share_a_store
 from cortops.environment.crosscheck_names import certificates_can_be_had, names_have_a_zone, records_do_not_clash, watch_finds_its_files
+from cortops.environment.crosscheck_orbit import orbit_nodes_have_a_parent
 from cortops.environment.crosscheck_owners import services_have_owners
+from cortops.environment.crosscheck_payloads import payloads_can_be_reached, private_sessions_are_there, private_sessions_stay_private
 from cortops.environment.crosscheck_portal import portal_has_a_gateway, portal_routes_lead_to_it
-from cortops.environment.crosscheck_proxy import families_are_answered, family_timeouts_do_not_cut
+from cortops.environment.crosscheck_proxy import families_are_answered, family_sessions_are_served, family_timeouts_do_not_cut
 from cortops.environment.crosscheck_releases import builds_have_one_name, minimum_has_a_date, releases_are_of_the_right_kind
 from cortops.environment.crosscheck_secrets import secret_sources_are_used
 from cortops.environment.declared import Declared, PortUse, host_uses, port_uses
@@ -39,7 +43,9 @@ from cortops.environment.model import (
     ValidatorNode,
     WalletNode,
 )
+from cortops.environment.orbit_nodes import BatchPosterNode, StakerNode
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable
+from cortops.protocol.validation import VALIDATOR_V3
 
 FINDINGS_MAX = 200  # of one check; a file with more is not read by people
 NAME_RULE = "a to z, 0 to 9 and -, at most 31 characters, beginning with a letter or digit"
@@ -104,8 +110,10 @@ def releases_can_be_used(declared: Declared) -> Iterator[Finding]:
 
 
 def chain_is_one(declared: Declared) -> Iterator[Finding]:
-    """The RPC is a chain node or a URL; a chain node means development, and there is one."""
-    network, chains = declared.network, [name for name, node in declared.nodes.items() if isinstance(node, ChainNode)]
+    """The RPC is a chain node or a URL; a chain node means development, and there is one (and one more as its parent)."""
+    network = declared.network
+    parent = network.parent.rpc.node if network and network.parent and network.parent.rpc else None
+    chains = [name for name, node in declared.nodes.items() if isinstance(node, ChainNode) and name != parent]
     for name in chains[1:]:
         where = f"{printable(chains[0])} (line {declared.line('nodes', chains[0])})"
         yield Finding(("nodes", name, "role"), f"is a second development chain beside {where}", "Keep one: a network has one chain.")
@@ -129,9 +137,9 @@ def chain_is_one(declared: Declared) -> Iterator[Finding]:
 def node_references_lead_to_the_right_role(declared: Declared) -> Iterator[Finding]:
     """Engines, routers, members and miners are named where their role is wanted, and once."""
     for name, node in declared.nodes.items():
+        if isinstance(node, MinerNode | ValidatorNode) and node.engine is not None and node.engine.node is not None:
+            yield from _is_node(declared, ("nodes", name, "engine"), node.engine.node, "engine")
         if isinstance(node, MinerNode):
-            if node.engine.node is not None:
-                yield from _is_node(declared, ("nodes", name, "engine"), node.engine.node, "engine")
             yield from _are_nodes(declared, ("nodes", name, "routers"), node.routers, "router")
     for name, pool in declared.pools.items():
         yield from _are_nodes(declared, ("pools", name, "members"), pool.members, "router")
@@ -202,19 +210,25 @@ def sessions_can_be_validated(declared: Declared) -> Iterator[Finding]:
     """Validators compare answers: they need to be there, and at least two answers."""
     if declared.network is None:
         return
-    validators = sum(isinstance(node, ValidatorNode) for node in declared.nodes.values())
+    found = {name: node for name, node in declared.nodes.items() if isinstance(node, ValidatorNode)}
+    validators, judged = len(found), any(node.runs == VALIDATOR_V3 for node in found.values())
     for sid, session in declared.network.sessions.items():
         path: Path = ("network", "sessions", str(sid), "validators")
         if session.validators > validators and declared.has_all("nodes"):
             yield Finding(
                 path, f"is {session.validators}, with {validators} node(s) of role validator", "Add nodes of role validator, or lower it."
             )
-        if session.validators and session.redundancy == 1:
+        if session.validators and session.redundancy == 1 and not judged:
             yield Finding(
                 path,
                 f"is {session.validators}, with one answer to each task",
                 "Set redundancy to 2 or more: one answer has none to compare with.",
             )
+        for name, node in found.items() if session.validators else ():
+            wanted = (node.validation.replicas if node.validation else None) or 1
+            if 2 * session.redundancy <= wanted:
+                what = f"is {wanted}, and session {sid} has {session.redundancy} answer(s) to each task: never more than half"
+                yield Finding(("nodes", name, "validation", "replicas"), what, f"Lower it, or raise network.sessions.{sid}.redundancy.")
 
 
 def _miner_fits(declared: Declared, path: Path, miner: MinerNode, name: str, model: str, routers: Iterable[str]) -> Iterator[Finding]:
@@ -259,7 +273,7 @@ def wallets_are_used_once(declared: Declared) -> Iterator[Finding]:
     if declared.network is not None:
         owners[declared.network.deployer.secret] = ("the deployer", declared.line("network", "deployer"))
     for name, node in declared.nodes.items():
-        if isinstance(node, WalletNode):
+        if isinstance(node, WalletNode | BatchPosterNode | StakerNode):
             first, line = owners.setdefault(node.wallet.secret, (name, declared.line("nodes", name, "wallet")))
             if first != name:
                 what = f"is also the wallet of {first} (line {line})"
@@ -348,8 +362,11 @@ CHECKS: tuple[Check, ...] = (
     builds_have_one_name,
     minimum_has_a_date,
     chain_is_one,
+    orbit_nodes_have_a_parent,
     modules_are_known,
     references_are_of_others,
+    fallbacks_are_others,
+    chain_is_asked_by_what_there_is,
     node_references_lead_to_the_right_role,
     dependencies_lead_upwards,
     data_folders_are_apart,
@@ -365,6 +382,10 @@ CHECKS: tuple[Check, ...] = (
     proxy_leads_somewhere,
     families_are_answered,
     family_timeouts_do_not_cut,
+    family_sessions_are_served,
+    agent_sessions_are_served,
+    cards_have_a_name,
+    paid_tools_can_be_paid,
     names_have_a_zone,
     records_do_not_clash,
     certificates_can_be_had,
@@ -373,5 +394,8 @@ CHECKS: tuple[Check, ...] = (
     every_host_has_sessions,
     portal_has_a_gateway,
     portal_routes_lead_to_it,
+    private_sessions_are_there,
+    private_sessions_stay_private,
+    payloads_can_be_reached,
     services_have_owners,
 )

@@ -46,11 +46,15 @@ def secret_sources_are_used(declared: Declared) -> Iterator[Finding]:
     if not sources or declared.network is None or not declared.has_all("nodes") or "proxy" in declared.incomplete:
         return
     wallets, deployer = node_wallets(declared), declared.network.deployer.secret
-    tokens = [node.api_key.secret for node in declared.nodes.values() if isinstance(node, RouterNode)]
+    routers = [node for node in declared.nodes.values() if isinstance(node, RouterNode)]
+    tokens = [router.api_key.secret for router in routers]
+    tokens += [router.families.search.key.secret for router in routers if router.families.search is not None]
+    tokens += [secret for router in routers if router.x402 is not None for secret in router.x402.secrets]
     tokens += [secret.secret for node in declared.nodes.values() if isinstance(node, ForeignNode) for secret in node.secrets.values()]
     tokens += [declared.portal.session_key.secret] if declared.portal is not None else []
     tokens += [declared.gateway.store.url.secret] if declared.gateway is not None and declared.gateway.store is not None else []
     tokens += list(certificate_parts(declared))
+    tokens += [secret.secret for secret in declared.payloads.secrets()] if declared.payloads is not None else []
     known = [deployer, *wallets, *tokens, AUTHORITY, *map(certificate_secret, declared.proxy)]
     used = {source_of(name, sources)[0] for name in known}
     for name, source in sources.items():

@@ -10,6 +10,7 @@ from cortops.environment.certificates import Acme
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.dns import Dns
 from cortops.environment.model import DEPLOY, ChainNode, Host, Monitor, Network, Node, RouterNode, WalletNode
+from cortops.environment.payloads import Payloads
 from cortops.environment.portal import Portal
 from cortops.environment.reason import Path, Position
 from cortops.environment.release import Minimum, ProgramRelease, Release
@@ -76,6 +77,7 @@ class Declared:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     gateway: Gateway | None = None
     portal: Portal | None = None
+    payloads: Payloads | None = None
     proxy: Mapping[str, Route] = field(default_factory=dict)
     dns: Dns | None = None
     acme: Acme | None = None
@@ -124,6 +126,7 @@ class Environment:
     programs: Mapping[str, ProgramRelease] = field(default_factory=dict)
     minimum: Minimum | None = None
     portal: Portal | None = None
+    payloads: Payloads | None = None
     dns: Dns | None = None
     acme: Acme | None = None
     rules: Rules = field(default_factory=Rules)
@@ -173,6 +176,8 @@ class Environment:
             own = self.gateway.owner
         elif entity.kind == "portal" and self.portal:
             own = self.portal.owner
+        elif entity.kind == Payloads.NAME and self.payloads:
+            own = self.payloads.owner
         elif entity.kind == "monitor" and self.monitor:
             own = self.monitor.owner
         elif entity.kind in ("proxy", "dns") and entity.name in self.proxy:
@@ -212,6 +217,8 @@ def port_uses(declared: Declared | Environment) -> Iterator[PortUse]:
     for name, node in declared.nodes.items():
         for key in _port_keys(node):
             yield PortUse(node.host, getattr(node, key), ("nodes", name, key))
+        if isinstance(node, RouterNode) and node.mcp is not None:
+            yield PortUse(node.host, node.mcp.port, ("nodes", name, "mcp", "port"))
     if declared.gateway is not None:
         yield from (PortUse(each.host, each.port, ("gateway", "port")) for each in declared.gateway.instances())
     if declared.portal is not None:
@@ -251,9 +258,14 @@ def shift_ports(env: Environment, base: int) -> Environment:
     def shifted(section: Any, host: str, *keys: str) -> Any:
         return section.model_copy(update={key: getattr(section, key) + base for key in keys}) if host in local else section
 
+    def moved(node: Node) -> Any:
+        after = shifted(node, node.host, *_port_keys(node))
+        tools = isinstance(node, RouterNode) and node.mcp is not None
+        return after.model_copy(update={"mcp": shifted(after.mcp, node.host, "port")}) if tools else after
+
     return replace(
         env,
-        nodes={name: shifted(node, node.host, *_port_keys(node)) for name, node in env.nodes.items()},
+        nodes={name: moved(node) for name, node in env.nodes.items()},
         gateway=shifted(env.gateway, env.gateway.on, "port") if env.gateway else None,
         portal=shifted(env.portal, env.portal.on, "port") if env.portal else None,
         proxy={hostname: shifted(route, route.on, "port") for hostname, route in env.proxy.items()},

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from cortops.environment.declared import Declared, Environment
 from cortops.environment.foreign import ForeignNode
-from cortops.environment.model import MinerNode, WalletNode
+from cortops.environment.model import MinerNode, ValidatorNode, WalletNode
 from cortops.environment.portal import Portal
+from cortops.environment.private import private_miners
 from cortops.environment.reason import Path
 from cortops.environment.traffic import Gateway
 
@@ -31,15 +32,18 @@ class Dial:
 def dials(declared: Declared | Environment) -> Iterator[Dial]:
     """Every connection between programs that can be read; those within one host included. The console is never left to another host."""
     yield from _to_chain(declared)
+    keys_from = private_miners(declared)
     for name, node in declared.nodes.items():
         for other in node.depends_on:
             yield from _to_node(declared, name, node.host, other, ("nodes", name, "depends_on"))
+        path: Path = ("nodes", name)
+        if isinstance(node, MinerNode | ValidatorNode) and node.engine is not None and node.engine.node is not None:
+            yield from _to_node(declared, name, node.host, node.engine.node, path)
         if isinstance(node, MinerNode):
-            path: Path = ("nodes", name)
-            if node.engine.node is not None:
-                yield from _to_node(declared, name, node.host, node.engine.node, path)
             for router in node.routers:
                 yield from _to_node(declared, name, node.host, router, path, link=True)
+            for router in keys_from.get(name, ()):
+                yield from _to_node(declared, name, node.host, router, path)
         if isinstance(node, ForeignNode):
             for other in node.depends_on:
                 yield from _to_node(declared, name, node.host, other, ("nodes", name, "depends_on"))

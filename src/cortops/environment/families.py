@@ -28,10 +28,10 @@ RouteFamily = Literal[
 FAMILIES: tuple[RouteFamily, ...] = get_args(RouteFamily)
 ELSEWHERE = r"http://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?"  # a program of others on this host or a trusted network, so in plain HTTP
 
-# What our own programs answer; any other family leads to a program of others, or nowhere.
+# What our own programs answer, some of it only where it is declared; any other family leads to a program of others, or nowhere.
 SERVED: Mapping[str, tuple[RouteFamily, ...]] = {
     "gateway": ("completion", "portal"),
-    "pool": ("info", "completion"),
+    "pool": tuple(family for family in FAMILIES if family not in ("mcp-sse", "portal")),
     "url": tuple(family for family in FAMILIES if family != "portal"),
 }
 

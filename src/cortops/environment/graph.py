@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cortops.environment.chain_parts import FALLBACK, OWN, PARENT, RUN_BY, STANDS_ON, has, parent_modules
 from cortops.environment.declared import Environment
 from cortops.environment.dns import zone_of
 from cortops.environment.foreign import FOREIGN_ROLES
-from cortops.environment.model import ChainNode, Engine, EngineNode, MinerNode, Monitor, Node, OracleNode, RouterNode, ValidatorNode
+from cortops.environment.model import (
+    ChainNode,
+    Engine,
+    EngineNode,
+    MinerNode,
+    Monitor,
+    Node,
+    OracleNode,
+    RouterNode,
+    ValidatorNode,
+    WalletNode,
+)
+from cortops.environment.orbit_nodes import ORBIT_ROLES, OrbitNode
+from cortops.environment.payloads import Payloads
 from cortops.environment.portal import Portal
+from cortops.environment.private import private_routers
 from cortops.environment.reason import Path, Position
 from cortops.environment.traffic import Route
 from cortops.words.entity import Entity
@@ -22,7 +37,12 @@ KINDS = (
     "ipfs",
     "rpc",
     "rpc-relay",
+    "sequencer",
+    "batch-poster",
+    "staker",
     "contract",
+    "chain",
+    "wallet",
     "engine",
     "miner",
     "oracle",
@@ -31,6 +51,7 @@ KINDS = (
     "quality-oracle",
     "session",
     "router",
+    "payloads",
     "pool",
     "gateway",
     "portal",
@@ -40,6 +61,8 @@ KINDS = (
 )
 
 EXTERNAL_RPC = "rpc"  # the name of an RPC that is only a URL
+ALLOWLIST = "allowlist"  # `payloads/allowlist`
+DEPLOYER = "deployer"  # `wallet/deployer`
 _ROLE_KINDS: Mapping[type[Node], str] = {
     ChainNode: "rpc",
     EngineNode: "engine",
@@ -47,7 +70,7 @@ _ROLE_KINDS: Mapping[type[Node], str] = {
     MinerNode: "miner",
     OracleNode: "oracle",
     ValidatorNode: "validator",
-    **{model: role for role, model in FOREIGN_ROLES.items()},
+    **{model: role for role, model in (*ORBIT_ROLES.items(), *FOREIGN_ROLES.items())},
 }
 
 
@@ -80,6 +103,49 @@ def rpc_entity(env: Environment) -> Entity:
     return node_entity(name, env.nodes[name]) if name is not None else Entity("rpc", EXTERNAL_RPC)
 
 
+def parent_entity(env: Environment) -> Entity:
+    """The RPC of the parent: its node, or `rpc/parent` where it is only a URL or not declared."""
+    parent = env.network.parent
+    name = parent.rpc.node if parent is not None and parent.rpc is not None else None
+    return node_entity(name, env.nodes[name]) if name is not None and name in env.nodes else Entity("rpc", PARENT)
+
+
+def _of_chain(env: Environment) -> Iterator[Entity]:
+    """RPCs that are only URLs, parts of the chain, the parent's contracts, and wallets: none where nothing of it is declared."""
+    yield from (Entity("rpc", f"{FALLBACK}{at}") for at, _ in enumerate(env.network.fallbacks, 1))
+    if has(env.network, "parent") and (parent := parent_entity(env)).name == PARENT:
+        yield parent
+    yield from (Entity("contract", name) for name in parent_modules(env.network))
+    yield from (Entity("chain", part) for part in OWN if has(env.network, part))
+    yield from (Entity("wallet", name) for name in wallet_names(env))
+
+
+def wallet_names(env: Environment) -> tuple[str, ...]:
+    """Whose gas is looked at: the deployer and every node of ours with a wallet; nobody's where gas costs nothing."""
+    if not has(env.network, "wallets") or not env.takes_part:
+        return ()
+    return (DEPLOYER, *(name for name, node in env.nodes.items() if isinstance(node, WalletNode)))
+
+
+def _chain_needs(env: Environment, entity: Entity) -> Iterator[Entity]:
+    if entity.kind == "wallet":
+        yield rpc_entity(env)
+        return
+    there = parent_modules(env.network)
+    role = RUN_BY.get(entity.name, "")
+    yield from (node_entity(name, node) for name, node in env.nodes.items() if node.role == role)
+    yield from (Entity("contract", name) for name in STANDS_ON.get(entity.name, ()) if name in there)
+    if entity.name in ("arbos", "fees", "retryables", "owners"):
+        yield rpc_entity(env)
+
+
+def engines_of(env: Environment) -> Iterator[tuple[str, Engine]]:
+    """Every node that asks an engine, and which."""
+    for name, node in env.nodes.items():
+        if isinstance(node, MinerNode | ValidatorNode) and node.engine is not None:
+            yield name, node.engine
+
+
 def engine_entity(engine: Engine) -> Entity:
     """The engine of a miner; one that is only a URL is named by its host and port."""
     return Entity("engine", engine.node or (engine.url or "").split("//", 1)[-1].split("/", 1)[0])
@@ -88,6 +154,20 @@ def engine_entity(engine: Engine) -> Entity:
 def gateway_entities(env: Environment) -> tuple[Entity, ...]:
     """One for each process of the gateway, in order."""
     return tuple(Entity("gateway", name) for name in env.gateway.ports()) if env.gateway else ()
+
+
+def payload_entities(env: Environment) -> tuple[Entity, ...]:
+    """The list of who may have keys, where it is on chain, and the payloads of each router of a private session."""
+    on_chain = (ALLOWLIST,) if env.payloads is not None and env.payloads.allowlist == "contract" else ()
+    return tuple(Entity(Payloads.NAME, name) for name in (*on_chain, *private_routers(env)))
+
+
+def _payload_needs(env: Environment, entity: Entity) -> Iterator[Entity]:
+    if entity.name == ALLOWLIST:
+        yield rpc_entity(env)
+    else:
+        yield Entity("router", entity.name)
+        yield from (other for other in payload_entities(env) if other.name == ALLOWLIST)
 
 
 def installed_entities(env: Environment) -> frozenset[Entity]:
@@ -109,10 +189,12 @@ def _declared(env: Environment) -> Iterator[Entity]:
     if env.network.rpc.node is None:
         yield rpc_entity(env)
     yield from (Entity("contract", name) for name in env.network.contracts.places())
-    yield from dict.fromkeys(engine_entity(miner.engine) for _, miner in env.nodes_of(MinerNode) if miner.engine.node is None)
+    yield from _of_chain(env)
+    yield from dict.fromkeys(engine_entity(engine) for _, engine in engines_of(env) if engine.node is None)
     yield from (node_entity(name, node) for name, node in env.nodes.items())
     yield from (Entity(node.role, name) for name, node in env.installed.items())
     yield from (Entity("session", str(sid)) for sid in env.network.sessions)
+    yield from payload_entities(env)
     yield from (Entity("pool", name) for name in env.pools)
     yield from gateway_entities(env)
     if env.portal is not None:
@@ -125,9 +207,13 @@ def _declared(env: Environment) -> Iterator[Entity]:
 
 def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
     if entity.kind == "contract":
-        yield rpc_entity(env)
+        yield rpc_entity(env) if entity.name in env.network.contracts.places() else parent_entity(env)
+    elif entity.kind in ("chain", "wallet"):
+        yield from _chain_needs(env, entity)
     elif entity.kind == "session":
         yield from _session_needs(env, int(entity.name))
+    elif entity.kind == Payloads.NAME:
+        yield from _payload_needs(env, entity)
     elif entity.kind == "pool":
         yield from (Entity("router", member) for member in env.pools[entity.name].members)
     elif entity.kind == "gateway" and env.gateway is not None:
@@ -177,12 +263,15 @@ def _proxy_needs(env: Environment, hostname: str) -> Iterator[Entity]:
 
 def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
     yield from (node_entity(name, env.nodes[name]) for name in node.depends_on)
-    if isinstance(node, MinerNode):
+    if isinstance(node, MinerNode | ValidatorNode) and node.engine is not None:
         yield engine_entity(node.engine)
     if isinstance(node, RouterNode):
         yield from (Entity("session", str(sid)) for ids in node.sessions.values() for sid in ids)
     if isinstance(node, MinerNode | RouterNode | OracleNode | ValidatorNode):
         yield from (Entity("contract", name) for name in env.network.contracts.places())
+        yield rpc_entity(env)
+    if isinstance(node, OrbitNode):
+        yield parent_entity(env)
         yield rpc_entity(env)
     yield Entity("host", node.host)
 
@@ -193,7 +282,7 @@ def _path(env: Environment, entity: Entity) -> Path:
     if entity.name in env.installed and entity.kind == env.installed[entity.name].role:
         return ("nodes", entity.name)
     if entity.kind == "engine":
-        users = [name for name, miner in env.nodes_of(MinerNode) if engine_entity(miner.engine) == entity]
+        users = [name for name, engine in engines_of(env) if engine_entity(engine) == entity]
         return ("nodes", users[0], "engine") if users else ("nodes",)
     sections: Mapping[str, Path] = {
         "host": ("hosts",),
@@ -203,9 +292,22 @@ def _path(env: Environment, entity: Entity) -> Path:
         "proxy": ("proxy",),
         "dns": ("proxy",),
     }
+    if entity.kind == "contract" and entity.name not in env.network.contracts.places():
+        return ("network", "parent", "contracts", entity.name)
+    if entity.kind in ("chain", "wallet") or (entity.kind == "rpc" and entity.name.startswith((FALLBACK, PARENT))):
+        return _chain_path(entity)
     if entity.kind in sections:
         return (*sections[entity.kind], entity.name)
     return ("network", "rpc") if entity.kind == "rpc" else (entity.kind,)
+
+
+def _chain_path(entity: Entity) -> Path:
+    keys = {"feed": "sequencer", "delayed-inbox": "bridge", "retryables": "bridge", "arbos": "parent", "owners": "parent", "fees": "limits"}
+    if entity.kind == "wallet":
+        return ("network", "deployer") if entity.name == DEPLOYER else ("nodes", entity.name, "wallet")
+    if entity.kind == "rpc":
+        return ("network", "parent", "rpc") if entity.name == PARENT else ("network", "fallbacks")
+    return ("network", keys.get(entity.name, entity.name.replace("-", "_")))
 
 
 def may_depend_on(env_nodes: Mapping[str, Node], name: str, other: str) -> bool:

@@ -21,6 +21,7 @@ from cortops.environment.document import Value
 from cortops.environment.explain import explain
 from cortops.environment.foreign import FOREIGN_ROLES
 from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network, Node, Session
+from cortops.environment.payloads import Payloads
 from cortops.environment.portal import Portal
 from cortops.environment.reason import (
     REASONS_PER_PLACE_MAX,
@@ -53,6 +54,7 @@ SECTIONS = (
     "proxy",
     "dns",
     "acme",
+    "payloads",
     "monitor",
     "rules",
 )
@@ -113,6 +115,7 @@ def _environment(declared: Declared, filename: str, text: str) -> Environment:
         pools=declared.pools,
         gateway=declared.gateway,
         portal=declared.portal,
+        payloads=declared.payloads,
         proxy=declared.proxy,
         dns=declared.dns,
         acme=declared.acme,
@@ -165,6 +168,7 @@ class _Sections:
             pools=pools,
             gateway=self._block("gateway", Gateway),
             portal=self._block("portal", Portal),
+            payloads=self._block("payloads", Payloads),
             proxy=proxy,
             dns=self._block("dns", Dns),
             acme=self._block("acme", Acme),
@@ -312,7 +316,7 @@ class _Sections:
 def _with_secrets(name: str, role: str, body: dict[str, Value]) -> dict[str, Value]:
     """A node's body with the default names of its secrets."""
     defaults: dict[str, Value] = {}
-    if role in ("router", "miner", "oracle", "validator"):
+    if role in ("router", "miner", "oracle", "validator", "batch-poster", "staker"):
         defaults["wallet"] = {"secret": f"{name}/key"}
     if role == "router":
         defaults["api_key"] = {"secret": f"{name}/api-key"}

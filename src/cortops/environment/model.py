@@ -9,11 +9,26 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cortops.environment.agents import X402, A2a, Mcp
 from cortops.environment.foreign import FOREIGN_ROLES, DatabaseNode, IpfsNode, ObjectStoreNode, RpcRelayNode
+from cortops.environment.orbit import (
+    FALLBACKS_MAX,
+    Assertions,
+    BatchPoster,
+    Bridge,
+    ChainLimits,
+    GasToken,
+    Parent,
+    Sequencer,
+)
+from cortops.environment.orbit_nodes import ORBIT_ROLES, OrbitNode
 from cortops.environment.placed import Placed
-from cortops.environment.section import Model, Name, Names, Owned, Port, Secret, Section, Url, refuse
+from cortops.environment.routes import RouterFamilies
+from cortops.environment.section import ContractPlace, Model, Name, Names, NodeOrUrl, Owned, Port, Rpc, Secret, Section, Url, refuse
+from cortops.environment.validation import Validation
+from cortops.protocol.validation import VALIDATOR_V3
 
 FORMAT = 1
 DEPLOY = "deploy"
@@ -58,35 +73,7 @@ class Host(Section):
         return self
 
 
-class _NodeOrUrl(Section):
-    """Either `node:` or `url:`; plain text stands for the node."""
-
-    node: Name | None = Field(default=None, description="Name of the node; the plain text `NAME` stands for `{node: NAME}`.")
-    url: Url | None = Field(
-        default=None, description="Address of one that is not ours: http(s)://HOST[:PORT][/PATH].", examples=["http://127.0.0.1:8090"]
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, body: Any) -> Any:
-        return {"node": body} if isinstance(body, str) else body
-
-    @model_validator(mode="after")
-    def _one(self) -> _NodeOrUrl:
-        if (self.node is None) == (self.url is None):
-            raise refuse("names neither a node nor a url" if self.node is None else "names a node and a url", "Give one of the two.")
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(core_schema))]}
-
-
-class Rpc(_NodeOrUrl):
-    """Where the chain is asked: a node of role chain or rpc-relay, or `{url: …}`."""
-
-
-class Engine(_NodeOrUrl):
+class Engine(NodeOrUrl):
     """What a miner runs prompts on: a node of role engine, or any other OpenAI-compatible one: `{url: …, model: …}`."""
 
     model: Model | None = Field(default=None, description="The name that the engine at `url` answers to.")
@@ -100,7 +87,6 @@ class Engine(_NodeOrUrl):
         return self
 
 
-ContractPlace = Annotated[str, Field(pattern=r"^(deploy|0x[0-9a-fA-F]{40})$", examples=["deploy"])]
 _LIKE_RUNTIME = "Without it: deployed where runtime is, else as the runtime knows it."
 
 
@@ -187,6 +173,23 @@ class Network(Section):
     references: tuple[Url, ...] = Field(
         default=(), max_length=REFERENCES_MAX, description="RPCs of others, with which the network's own and those of nodes are compared."
     )
+    fallbacks: tuple[Url, ...] = Field(
+        default=(),
+        max_length=FALLBACKS_MAX,
+        description="Further addresses of the chain that our programs ask, in this order, while `rpc` fails or is behind.",
+    )
+    limits: ChainLimits = Field(default=ChainLimits(), description="From when on the chain's own figures are ill.")
+    parent: Parent | None = Field(default=None, description="The chain that this one settles on.")
+    sequencer: Sequencer | None = Field(default=None, description="Who orders its transactions.")
+    batch_poster: BatchPoster = Field(default=BatchPoster(), description="Who writes them to the parent.")
+    bridge: Bridge = Field(default=Bridge(), description="The way between the two.")
+    assertions: Assertions = Field(default=Assertions(), description="How often its state is asserted on the parent.")
+    gas_token: GasToken | None = Field(
+        default=None, description="What fees are paid in, where that is not ETH.", examples=["{symbol: COR}"]
+    )
+    explorer: Url | None = Field(
+        default=None, description="A web page of others that shows the chain.", examples=["https://sepolia.arbiscan.io"]
+    )
     contracts: Contracts = Field(description="Each `deploy`, or an address.")
     sessions: Mapping[Annotated[int, Field(ge=0, le=2**53)], Session] = Field(default={}, description="Session id -> session.")
     deployer: Secret = Field(default=Secret(secret="deployer/key"), description="Wallet that deploys and administers the contracts.")
@@ -220,6 +223,12 @@ class RouterNode(Placed):
         min_length=1, description="Model -> ids of the sessions that serve it.", examples=["{smollm2: [1]}"]
     )
     request_timeout_s: int = Field(default=420, ge=5, le=3600, description="Longest time of one request. Public values: 60 to 420.")
+    families: RouterFamilies = Field(
+        default=RouterFamilies(), description="What it answers beside completions.", examples=["{delegate: 1, validate: 1}"]
+    )
+    mcp: Mcp | None = Field(default=None, description="Tools for agents.", examples=["{port: 8001, sessions: {default: 1}}"])
+    a2a: A2a | None = Field(default=None, description="A card for other agents, and their tasks.", examples=["{}"])
+    x402: X402 | None = Field(default=None, description="Calls that are paid for one by one.")
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: router-1/key}"])
     api_key: Secret = Field(description="Key that the gateway presents.", examples=["{secret: router-1/api-key}"])
 
@@ -245,16 +254,36 @@ class ValidatorNode(Placed):
     """Compares the answers to a task, by hash and by meaning, and records a verdict on each on chain."""
 
     role: Literal["validator"]
+    runs: Literal["validatorv2", "validatorv3"] = Field(
+        default="validatorv2", description="`validatorv2` compares answers; `validatorv3` also asks a judge what each is worth."
+    )
     release: Name = Field(description="The release that holds the embedding model's weights.", examples=["minilm"])
     tokenizer: Name = Field(description="The release that holds its tokenizer.", examples=["minilm-tokenizer"])
     similarity_min: float = Field(
         default=0.75, gt=0, le=1, description="Cosine of two answers' embeddings from which on they mean the same."
     )
+    validation: Validation | None = Field(default=None, description="What answers are held to; without it: as the defaults say.")
+    engine: Engine | None = Field(
+        default=None, description="The judge of a validatorv3: a node of role engine, or any other one: `{url: …, model: …}`."
+    )
     wallet: Secret = Field(description="Wallet of its own.", examples=["{secret: validator-1/key}"])
+
+    @model_validator(mode="after")
+    def _judge(self) -> ValidatorNode:
+        judges, policy = self.runs == VALIDATOR_V3, self.validation or Validation()
+        if judges and self.engine is None:
+            raise refuse("runs validatorv3 and has no engine", "Name the engine of its judge, for example: engine: engine-1")
+        if not judges and self.engine is not None:
+            raise refuse("has an engine that a validatorv2 never asks", "Write runs: validatorv3, or remove it.")
+        if not judges and policy.rubric:
+            raise refuse("has a rubric that a validatorv2 never asks", "Write runs: validatorv3, or remove it.")
+        if not judges and policy.replicas == 1:
+            raise refuse("compares one answer with none", "Write replicas: 3 or 5, or runs: validatorv3.")
+        return self
 
 
 ForeignProgram = DatabaseNode | ObjectStoreNode | RpcRelayNode | IpfsNode
-Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode | ForeignProgram
+Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode | OrbitNode | ForeignProgram
 WalletNode = RouterNode | MinerNode | OracleNode | ValidatorNode
 NODE_ROLES: Mapping[str, type[Node]] = {
     "chain": ChainNode,
@@ -263,6 +292,7 @@ NODE_ROLES: Mapping[str, type[Node]] = {
     "miner": MinerNode,
     "oracle": OracleNode,
     "validator": ValidatorNode,
+    **ORBIT_ROLES,
     **FOREIGN_ROLES,
 }
 

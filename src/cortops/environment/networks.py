@@ -71,6 +71,7 @@ class NetworkRecord(Section):
     chain_id: Fact[Annotated[int, Field(ge=1, le=2**53)]]
     chain: Fact[Text]
     parent: Fact[Text]
+    parent_chain_id: Fact[Annotated[int, Field(ge=1, le=2**53)]] | None = None
     gas_token: Fact[Text]
     rpc: Fact[Annotated[tuple[Url, ...], Field(min_length=1, max_length=REFERENCES_MAX)]]
     explorer: Fact[Url]
@@ -143,12 +144,41 @@ def _below(written: dict[str, Value], record: NetworkRecord) -> tuple[Value, lis
     missing += [key for key in ("chain_id", "rpc") if key not in {**below, **written}]
     rpc = written.get("rpc", below.get("rpc"))
     below["references"] = [url for url in rpcs if not isinstance(rpc, dict) or rpc.get("url") != url]
+    for key, part in _orbit(record).items():
+        written[key] = _under(part, written.get(key, {}))
     contracts = written.get("contracts", {})
     if isinstance(contracts, dict):
         together = {**_known_contracts(record, str(contracts.get("runtime", ""))), **contracts}
         written["contracts"] = together
         missing += [] if "runtime" in together else ["runtime"]
     return (None, [_cannot(record, missing)]) if missing else ({**below, **written}, [])
+
+
+def _orbit(record: NetworkRecord) -> dict[str, Value]:
+    """What is known of its parent, sequencer, bridge, gas token and explorer. Of a chain that others run: the pages for people only."""
+    pages: dict[str, Value] = {}
+    if record.bridge.value:
+        pages["bridge"] = {"url": record.bridge.value}
+    if record.explorer.value:
+        pages["explorer"] = record.explorer.value
+    if not record.parent_contracts:
+        return pages
+    parent: dict[str, Value] = {"name": record.parent.value} if record.parent.value else {}
+    if record.parent_chain_id is not None and record.parent_chain_id.value is not None:
+        parent["chain_id"] = str(record.parent_chain_id.value)
+    parent["contracts"] = {name: fact.value for name, fact in record.parent_contracts.items() if fact.value is not None}
+    sequencer: dict[str, Value] = {"url": record.sequencer.value} if record.sequencer.value else {}
+    if record.feed.value:
+        sequencer["feed"] = {"url": record.feed.value}
+    token: dict[str, Value] = {"symbol": record.gas_token.value} if record.gas_token.value else {}
+    return {**pages, "parent": parent, "sequencer": sequencer, "gas_token": token}
+
+
+def _under(known: Value, written: Value) -> Value:
+    """What is known, below what is written: key by key, however deep."""
+    if not isinstance(known, dict) or not isinstance(written, dict):
+        return written if written not in ({}, "") else known
+    return {**written, **{key: _under(value, written[key]) if key in written else value for key, value in known.items()}}
 
 
 def _known_contracts(record: NetworkRecord, runtime: str) -> dict[str, Value]:

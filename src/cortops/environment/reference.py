@@ -11,30 +11,49 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from cortops.environment.agents import X402, A2a, Asset, Facilitator, Mcp, McpSessions, PaidSessions, Prices
 from cortops.environment.certificates import Acme, RouteTls
 from cortops.environment.cortensord import CortensordNode
 from cortops.environment.dns import Dns, Zone
 from cortops.environment.families import FamilyRules, PerClient
-from cortops.environment.model import NODE_ROLES, Contracts, Engine, Host, Monitor, Network, Rpc, Session
+from cortops.environment.model import NODE_ROLES, Contracts, Engine, Host, Monitor, Network, Session
 from cortops.environment.networks import NetworkRecord, known_networks
+from cortops.environment.orbit import (
+    Assertions,
+    BatchPoster,
+    Bridge,
+    ChainLimits,
+    Feed,
+    GasToken,
+    Parent,
+    ParentContracts,
+    Sequencer,
+)
+from cortops.environment.payloads import Bucket, Payloads, PrivateSession
 from cortops.environment.portal import Portal
 from cortops.environment.release import Artifact, Minimum, ProgramRelease, Release
+from cortops.environment.routes import Factcheck, RouterFamilies, Trial, WebSearch
 from cortops.environment.rules import ApplyRules, Rules, SecretRules, SecretSource
-from cortops.environment.section import Secret
+from cortops.environment.section import Rpc, Secret
 from cortops.environment.traffic import Gateway, GatewayModel, GatewayStore, Pool, PoolHealth, Route
+from cortops.environment.validation import Validation
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("hosts.NAME", (Host,)),
     ("releases.NAME", (Release, Artifact, ProgramRelease)),
     ("releases.minimum", (Minimum,)),
-    ("network", (Network, Rpc, Contracts, Session)),
-    ("nodes.NAME", (*NODE_ROLES.values(), CortensordNode)),
+    ("network", (Network, Rpc, Contracts, Session, ChainLimits)),
+    ("network.parent", (Parent, ParentContracts, Sequencer, Feed, BatchPoster, Bridge, Assertions, GasToken)),
+    ("nodes.NAME", (*NODE_ROLES.values(), Validation, CortensordNode)),
+    ("nodes.NAME.families", (RouterFamilies, Factcheck, Trial, WebSearch)),
+    ("nodes.NAME.mcp, a2a, x402", (Mcp, McpSessions, A2a, X402, Prices, PaidSessions, Facilitator, Asset)),
     ("pools.NAME", (Pool, PoolHealth)),
     ("gateway", (Gateway, GatewayModel, GatewayStore)),
     ("portal", (Portal,)),
     ("proxy.HOSTNAME", (Route, RouteTls, FamilyRules, PerClient)),
     ("dns", (Dns, Zone)),
     ("acme", (Acme,)),
+    ("payloads", (Payloads, PrivateSession, Bucket)),
     ("monitor", (Monitor,)),
     ("rules", (Rules, ApplyRules, SecretRules, SecretSource)),
     ("references", (Engine, Secret)),
@@ -51,7 +70,7 @@ One YAML file declares an environment. `examples/local.yaml` is a whole one. Thi
 | `format` | Always `1`. |
 | `environment` | Name of the environment: a to z, 0 to 9 and `-`, at most 31 characters. |
 | `owners` | Whom to ask, by `default`, by kind (`router`), or by name (`router-1`); the most exact one wins. |
-| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `portal`, `proxy`, `dns`, `acme`, `monitor`, `rules` | Below. |
+| `hosts`, `releases`, `network`, `nodes`, `pools`, `gateway`, `portal`, `proxy`, `dns`, `acme`, `payloads`, `monitor`, `rules` | Below. |
 
 Names of hosts, releases, nodes and pools follow the same rule as the environment's.
 At most 1 MiB, 32 levels, 50,000 values. Duplicate keys, tags and `<<` are refused. Anchors are followed.

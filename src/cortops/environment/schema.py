@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cortops.environment.certificates import Acme
@@ -12,6 +13,7 @@ from cortops.environment.dns import Dns
 from cortops.environment.load import REQUIRED
 from cortops.environment.model import FORMAT, NODE_ROLES, Host, Monitor, Network
 from cortops.environment.networks import known_networks
+from cortops.environment.payloads import Payloads
 from cortops.environment.portal import Portal
 from cortops.environment.release import MINIMUM, Minimum, ProgramRelease, Release
 from cortops.environment.rules import Rules
@@ -23,29 +25,30 @@ RANGED_NAME = r"^(?=[a-z0-9\[])[a-z0-9-]*(\[[0-9]{1,6}-[0-9]{1,6}\][a-z0-9-]*)?$
 NUMBER_OF_RANGE = r"^\{n(\+[0-9]{1,6})?\}$"
 TEXT_OF_RANGE = r"(\{n(\+[0-9]{1,6})?\}|\[[0-9]{1,6}-[0-9]{1,6}\])"
 
+_MODELS: tuple[type[BaseModel], ...] = (
+    Host,
+    Release,
+    ProgramRelease,
+    Minimum,
+    Network,
+    *NODE_ROLES.values(),
+    CortensordNode,
+    Pool,
+    Gateway,
+    Portal,
+    Route,
+    Dns,
+    Acme,
+    Payloads,
+    Monitor,
+    Rules,
+)
 _DEFAULTED = ("wallet", "api_key")  # filled in from the node's name before the model sees them
 
 
 def schema() -> dict[str, Any]:
     """The schema of the whole file (JSON Schema 2020-12)."""
-    models = [
-        Host,
-        Release,
-        ProgramRelease,
-        Minimum,
-        Network,
-        *NODE_ROLES.values(),
-        CortensordNode,
-        Pool,
-        Gateway,
-        Portal,
-        Route,
-        Dns,
-        Acme,
-        Monitor,
-        Rules,
-    ]
-    _, parts = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
+    _, parts = models_json_schema([(model, "validation") for model in _MODELS], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = parts["$defs"]
     for model in (Host, *NODE_ROLES.values(), CortensordNode, Secret):  # what may stand in the body of a range
         body = definitions[model.__name__]
@@ -81,6 +84,7 @@ def schema() -> dict[str, Any]:
             "proxy": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Route"}},
             "dns": {"$ref": "#/$defs/Dns"},
             "acme": {"$ref": "#/$defs/Acme"},
+            "payloads": {"$ref": "#/$defs/Payloads"},
             "monitor": {"$ref": "#/$defs/Monitor"},
             "rules": {"$ref": "#/$defs/Rules"},
         },

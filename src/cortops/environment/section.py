@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from cortops.words.resource import SecretRef
@@ -23,6 +23,7 @@ OneOrMore = Annotated[
 ]
 Url = Annotated[str, Field(pattern=_URL, max_length=512, examples=["http://127.0.0.1:8090"])]
 Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$", examples=["smollm2"])]
+ContractPlace = Annotated[str, Field(pattern=r"^(deploy|0x[0-9a-fA-F]{40})$", examples=["deploy"])]
 Sha256 = Annotated[str, Field(pattern=_HEX_64)]
 
 
@@ -55,3 +56,31 @@ class Secret(Section):
     @property
     def ref(self) -> SecretRef:
         return SecretRef(self.secret)
+
+
+class NodeOrUrl(Section):
+    """Either `node:` or `url:`; plain text stands for the node."""
+
+    node: Name | None = Field(default=None, description="Name of the node; the plain text `NAME` stands for `{node: NAME}`.")
+    url: Url | None = Field(
+        default=None, description="Address of one that is not ours: http(s)://HOST[:PORT][/PATH].", examples=["http://127.0.0.1:8090"]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, body: Any) -> Any:
+        return {"node": body} if isinstance(body, str) else body
+
+    @model_validator(mode="after")
+    def _one(self) -> NodeOrUrl:
+        if (self.node is None) == (self.url is None):
+            raise refuse("names neither a node nor a url" if self.node is None else "names a node and a url", "Give one of the two.")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(core_schema))]}
+
+
+class Rpc(NodeOrUrl):
+    """Where the chain is asked: a node of role chain or rpc-relay, or `{url: …}`."""

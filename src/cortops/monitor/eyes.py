@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from cortops.words.question import Dns, Http, NoAnswer, Question, Reply, Rpc, Shell, Silence, Tcp, Tls
+from cortops.words.question import Dns, Events, Feed, Heads, Holdings, Http, NoAnswer, Question, Reply, Rpc, Shell, Silence, Tcp, Tls
 
 SUSPECT_SHARE = 0.5  # more than this part of the respondents
 SUSPECT_MIN = 5  # and at least so many
@@ -43,8 +43,10 @@ def _respondent(question: Question) -> str:
             return f"host {target}"
         case Http(connect_to=(host, port)) | Tls(host=host, port=port) | Tcp(host=host, port=port):
             return f"{host}:{port}"
-        case Http(url=url) | Rpc(url=url):
+        case Http(url=url) | Rpc(url=url) | Events(url=url) | Holdings(url=url) | Feed(url=url):
             return urlsplit(url).netloc
+        case Heads(urls=urls):  # what each said stands in the answer
+            return urlsplit(urls[0]).netloc
         case Dns():
             return "resolver"
 

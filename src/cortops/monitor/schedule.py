@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cortops.surfaces.services import facts
-from cortops.words.question import Dns, Http, Question, Rpc, Shell, Tcp, Tls
+from cortops.words.question import Dns, Events, Feed, Heads, Holdings, Http, Question, Rpc, Shell, Tcp, Tls
 
 AT_ONCE_MAX = 32  # fetches under way together
 SLOTS = 6  # a round's fetches begin at this many moments of it
@@ -21,6 +21,9 @@ SERVICES_EVERY_S = 3.0  # a new interpreter on the host: 0.03 s of CPU
 SHELL_EVERY_S = 15.0
 DNS_EVERY_S = 15.0
 CERTIFICATE_EVERY_S = 60.0
+HEADS_EVERY_S = 15.0  # RPCs of others
+EVENTS_EVERY_S, FEED_EVERY_S = 15.0, 30.0
+HOLDINGS_EVERY_S = 300.0
 CODE_EVERY_S = 60.0  # a contract's code does not change, and is large
 
 Chance = Callable[[], float]  # from 0 up to 1
@@ -61,6 +64,12 @@ def every_s(question: Question, round_s: float) -> float:
             slow_s = SERVICES_EVERY_S if question.id == facts.question_id(question.target) else SHELL_EVERY_S
         case Dns():
             slow_s = DNS_EVERY_S
+        case Heads() | Events():
+            slow_s = HEADS_EVERY_S if isinstance(question, Heads) else EVENTS_EVERY_S
+        case Feed():
+            slow_s = FEED_EVERY_S
+        case Holdings():
+            slow_s = HOLDINGS_EVERY_S
         case _:
             slow_s = round_s
     return max(slow_s, round_s)
@@ -88,7 +97,7 @@ def _key(question: Question, pace_s: float) -> str:
             return f"rpc {url} {pace_s:g}"
         case Shell(target=target):
             return f"shell {target} {pace_s:g}"
-        case Http() | Tls() | Tcp() | Dns():
+        case Http() | Tls() | Tcp() | Dns() | Heads() | Events() | Holdings() | Feed():
             return question.id
 
 

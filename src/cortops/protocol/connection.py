@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._head_size = 0
-        self._fields_size = 0
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head, as they came
         self._paused = False
         self._keep = False
         self._bodiless = False
@@ -71,10 +71,12 @@ class Connection(asyncio.Protocol):
         """Send a request; its answer must end before `ends_at` and never pause longer than `idle_timeout_s`."""
         assert self.state is IDLE and self._transport is not None, "one request at a time"
         self.state = HEAD
-        self.headers, self._head_size, self._fields_size, self.answered = [], 0, 0, False
+        self._fields, self._head_size, self.answered = [], 0, False
         self._keep, self._bodiless = False, bodiless
-        self._ends_at, self._idle_timeout_s = ends_at, idle_timeout_s
-        self._alive()
+        self.deadline = self._ends_at = ends_at
+        self._idle_timeout_s = idle_timeout_s
+        if idle_timeout_s < math.inf:
+            self._alive()
         self._transport.write(payload)
 
     async def head(self) -> None:
@@ -92,7 +94,7 @@ class Connection(asyncio.Protocol):
             if self._failure is not None:
                 raise self._failure
             await self._more()
-        return self._take()
+        return self.take()
 
     async def pass_on(self, sink: Sink) -> bool:
         """Give the body to `sink` the moment it comes, with no turn of the loop between; True when it answered False, False at the end.
@@ -101,7 +103,7 @@ class Connection(asyncio.Protocol):
         """
         while True:
             if self._parts:
-                if not sink(self._take()):
+                if not sink(self.take()):
                     return True
             elif self.state is DONE:
                 return False
@@ -114,7 +116,8 @@ class Connection(asyncio.Protocol):
                 if self._stopped:
                     return True
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """The body that came since the last call."""
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._size = [], 0
         if self._paused and self._transport is not None:
@@ -126,12 +129,13 @@ class Connection(asyncio.Protocol):
     def _push(self, sink: Sink) -> None:
         """Give what is there to whoever passes it on, and wake him only where that is over."""
         try:
-            self._stopped = not sink(self._take())
+            self._stopped = not sink(self.take())
         except Exception as error:  # belongs to the one who waits
             self._sink = None
-            if self._waiter is None or self._waiter.done():
+            waiter, self._waiter = self._waiter, None
+            if waiter is None or waiter.done():
                 raise
-            self._waiter.set_exception(error)
+            waiter.set_exception(error)
             return
         if self._stopped:
             self._sink = None
@@ -157,23 +161,20 @@ class Connection(asyncio.Protocol):
         """Deadlines: the time is over."""
         self._fail(TimeoutError("no answer in time"))
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """To be awaited: there is more, or the end, or a failure."""
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _alive(self) -> None:
-        self.deadline = self._ends_at
-        if self._idle_timeout_s < math.inf:
-            self.deadline = min(self._ends_at, self._clock.monotonic() + self._idle_timeout_s)
+        self.deadline = min(self._ends_at, self._clock.monotonic() + self._idle_timeout_s)
 
     def _fail(self, error: OSError) -> None:
         """The exchange ends here, with `error` unless its answer is complete. The first reason counts."""
@@ -193,31 +194,32 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.state is not HEAD and self.state is not BODY:
-            self._fail(ConnectionResetError("the peer sent bytes that nobody asked for"))
-            return
-        assert self._parser is not None
-        self.answered = True
-        if self.state is HEAD:
+        before = self.state
+        if before is not BODY:
+            if before is not HEAD:
+                self._fail(ConnectionResetError("the peer sent bytes that nobody asked for"))
+                return
+            self.answered = True
             self._head_size += len(data)
+        assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(ConnectionResetError("the peer switched protocols unasked"))
         except httptools.HttpParserError as error:
             self._fail(ConnectionResetError(f"the answer is not HTTP/1.1: {error}"))
-        if self.state is HEAD and self._head_size > self._header_max:
-            self._fail(ConnectionResetError(f"the answer's head is larger than {self._header_max // 1024} KiB"))
-        if self._size > BUFFER_MAX and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-            self.deadline = self._ends_at  # the silence is ours now
-        elif self._idle_timeout_s < math.inf and (self.state is HEAD or self.state is BODY):
+        if before is HEAD and self.state is HEAD and self._head_size > self._header_max:
+            self._fail(self._head_too_long())
+        if self._idle_timeout_s < math.inf and (self.state is HEAD or self.state is BODY):
             self._alive()
         if self._sink is not None and self._parts and self._failure is None:
             self._push(self._sink)
         elif self._sink is None or self.state is not BODY:
             self._wake()
+        if self._size > BUFFER_MAX and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+            self.deadline = self._ends_at  # the silence is ours now
 
     def eof_received(self) -> bool:
         if self.state is BODY and not self._is_framed():
@@ -246,22 +248,25 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.state is HEAD:  # trailers are not wanted
-            self._fields_size += len(name) + len(value) + 4
-            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         if self.state is not HEAD:
             return
         status = self._parser.get_status_code()
+        fields, self._fields = self._fields, []
         if status < 200 and status != 101:
-            self.headers = []
             return
-        if self._fields_size > self._header_max:
-            self._fail(ConnectionResetError(f"the answer's head is larger than {self._header_max // 1024} KiB"))
+        if self._head_size > self._header_max and sum([len(name) + len(value) + 4 for name, value in fields]) > self._header_max:
+            self._fail(self._head_too_long())
             return
+        self.headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields]
         self.status = status
         self.state = DONE if self._bodiless else BODY
+
+    def _head_too_long(self) -> ConnectionResetError:
+        return ConnectionResetError(f"the answer's head is larger than {self._header_max // 1024} KiB")
 
     def on_body(self, data: bytes) -> None:
         if self.state is BODY:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from cortops.protocol.connection import DONE, Connection, Sink
 from cortops.protocol.deadlines import Deadlines
-from cortops.protocol.request_text import Headers, request_head, split_url
+from cortops.protocol.request_text import Headers, encoded, request_head, split_url
 from cortops.words.clock import Clock
 from cortops.words.errors import CortopsError
 from cortops.words.question import Silence
@@ -68,6 +68,28 @@ class Origin(NamedTuple):
     port: int
     connect_to: tuple[str, int]
     tls: ssl.SSLContext | None
+
+
+class Site(NamedTuple):
+    """A server that is asked often: what of each request follows from its base URL and the headers that all of them carry."""
+
+    url: str
+    secure: bool
+    origin: Origin  # without TLS, which is the client's
+    path: str  # what every target begins with
+    lines: str  # Host and the headers, each ended by CR LF
+    count: int  # of them
+
+    def __repr__(self) -> str:  # headers hold a key
+        return f"Site({self.url!r})"
+
+    @classmethod
+    def of(cls, url: str, headers: Headers = ()) -> Site:
+        """Raises BadInput."""
+        secure, name, port, host, path = split_url(url)
+        request_head("POST", path, host, headers, 0)  # says what is wrong with them
+        lines = "".join([f"Host: {host}\r\n", *[f"{name}: {value}\r\n" for name, value in headers]])
+        return cls(url.rstrip("/"), secure, Origin(name, port, (name, port), None), path.rstrip("/"), lines, len(headers) + 1)
 
 
 class HttpClient:
@@ -139,6 +161,14 @@ class HttpClient:
         payload = request_head(method, target, host, headers, length) + body
         origin = Origin(name, port, connect_to or (name, port), (tls or self._own_tls()) if secure else None)
         return HttpStream(self, method, url, origin, payload, timeout_s, idle_timeout_s)
+
+    def post(self, site: Site, path: str, *, headers: Headers, body: bytes, timeout_s: float) -> HttpStream:
+        """POST to a path of `site` as `stream` does; `headers` beside those of the site. Raises BadInput."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        head = f"POST {site.path}{path} HTTP/1.1\r\n{site.lines}{lines}Content-Length: {len(body)}\r\n\r\n"
+        payload = encoded(head, site.count + len(headers) + 3) + body
+        origin = site.origin._replace(tls=self._own_tls()) if site.secure else site.origin
+        return HttpStream(self, "POST", site.url + path, origin, payload, timeout_s, math.inf)
 
     async def close(self) -> None:
         """Close every connection; requests under way fail."""
@@ -247,14 +277,26 @@ class HttpStream:
         self.headers: list[tuple[str, str]] = []
 
     async def __aenter__(self) -> HttpStream:
-        connection = self._client.kept(self._origin)
-        if connection is not None and not await self._ask(connection, kept=True):
-            connection = None
-        if connection is None:
-            connection = await self._connect()
-            await self._ask(connection, kept=False)
-        self.status, self.headers = connection.status, connection.headers
-        return self
+        connection = kept = self._client.kept(self._origin)
+        while True:
+            if connection is None:
+                connection = await self._connect()
+            connection.send(self._payload, ends_at=self._ends_at, idle_timeout_s=self._idle_timeout_s, bodiless=self._method == "HEAD")
+            try:
+                await connection.head()
+            except OSError as error:
+                connection.abort()
+                dead = connection is kept and not connection.answered and not isinstance(error, TimeoutError)
+                if not dead or self._method not in REPEATABLE:
+                    raise self._failed(error, sent=True) from error
+                connection = None  # once more, on a fresh one
+            except asyncio.CancelledError:
+                connection.abort()
+                raise
+            else:
+                self._connection = connection
+                self.status, self.headers = connection.status, connection.headers
+                return self
 
     async def __aexit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         self.close()
@@ -299,11 +341,13 @@ class HttpStream:
         """All of the body that is still to come; None if it is larger than `size_max` bytes. Raises HttpFailure."""
         parts: list[bytes] = []
         size = 0
-        while chunk := await self.read():
+        connection = self._connection
+        assert connection is not None, "read inside the context only"
+        while chunk := connection.take() if connection.state is DONE else await self.read():
             size += len(chunk)
             if size > size_max:
                 return None
-            if self.ended and not parts:
+            if connection.state is DONE and not parts:
                 return chunk
             parts.append(chunk)
         return b"".join(parts)
@@ -320,22 +364,6 @@ class HttpStream:
             return await self._client.connect(self._origin, self._ends_at - self._client.clock.monotonic())
         except OSError as error:
             raise self._failed(error, sent=False) from error
-
-    async def _ask(self, connection: Connection, *, kept: bool) -> bool:
-        """Send and wait for the head; False if a kept connection proved dead and the request may be repeated."""
-        connection.send(self._payload, ends_at=self._ends_at, idle_timeout_s=self._idle_timeout_s, bodiless=self._method == "HEAD")
-        try:
-            await connection.head()
-        except OSError as error:
-            connection.abort()
-            if kept and not connection.answered and self._method in REPEATABLE and not isinstance(error, TimeoutError):
-                return False
-            raise self._failed(error, sent=True) from error
-        except asyncio.CancelledError:
-            connection.abort()
-            raise
-        self._connection = connection
-        return True
 
     def _failed(self, error: OSError, *, sent: bool) -> HttpFailure:
         why = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -59,11 +59,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="r
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="failed"):
-    """The engine gave no result; nothing is precommitted."""
+    """The engine gave no result; nothing is precommitted. code: of a private payload's fault, else empty."""
 
     session: int
     task: int
     why: str
+    code: str = ""
 
 
 FromRouter = Challenge | Welcome | Watch

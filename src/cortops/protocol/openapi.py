@@ -165,7 +165,7 @@ def build() -> dict[str, Any]:
                 TIMEOUT_HEADER: {
                     "name": TIMEOUT_HEADER,
                     "in": "header",
-                    "description": "seconds that the client waits; the gateway gives up then, and no later than its own limit",
+                    "description": "seconds that the client waits, as 30 or 2.5; the gateway gives up then, no later than its own limit",
                     "schema": {"type": "string"},
                 },
             },

@@ -13,7 +13,17 @@ Keys go into `Authorization: Bearer KEY`. The same as [OpenAPI](https://spec.ope
 
 def page(document: Mapping[str, Any]) -> str:
     """Routes in order, each with its body's fields and its answers. A route is what `openapi.build` makes of it."""
-    return "\n".join([TOP, *_routes(document)])
+    return "\n".join([TOP, *_headers(document), *_routes(document)])
+
+
+def _headers(document: Mapping[str, Any]) -> Iterator[str]:
+    """What a request may say of itself, and where that is read."""
+    operations = [item[method] for item in document["paths"].values() for method in ("get", "post") if method in item]
+    yield "## Headers of a request\n\n| Header | | Routes |\n|---|---|---|"
+    for name, header in document["components"]["parameters"].items():
+        read_by = [one["operationId"] for one in operations if {"$ref": f"#/components/parameters/{name}"} in one["parameters"]]
+        yield f"| `{name}` | {header['description']} | {'all' if len(read_by) == len(operations) else ', '.join(read_by)} |"
+    yield ""
 
 
 def _routes(document: Mapping[str, Any]) -> Iterator[str]:

@@ -48,10 +48,14 @@ def request_head(method: str, target: str, host: str, headers: Headers, body_len
     lines += [f"{name}: {value}" for name, value in headers]
     if body_length is not None:
         lines.append(f"Content-Length: {body_length}")
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+    return encoded("\r\n".join(lines) + "\r\n\r\n", len(lines) + 1)
+
+
+def encoded(head: str, lines: int) -> bytes:
+    """A head that must be of so many lines, its empty one included. Raises BadInput for a line break inside a header."""
+    if head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
         raise BadInput("a request header holds a line break")
     try:
-        return f"{text}\r\n\r\n".encode("latin-1")
+        return head.encode("latin-1")
     except UnicodeEncodeError as error:
         raise BadInput("a request header is not Latin-1") from error

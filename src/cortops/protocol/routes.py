@@ -107,6 +107,19 @@ def read_native(body: bytes) -> NativeBody:
     return _read(body, NativeBody)
 
 
+def native_of(body: Mapping[str, Any]) -> NativeBody:
+    """As `read_native`, of a body that was read already."""
+    try:
+        return msgspec.convert(body, NativeBody)
+    except msgspec.ValidationError as error:
+        raise BadInput(str(error)) from error
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, whatever its keys. Raises BadInput."""
+    return _read(body, dict[str, Any])
+
+
 def read_chat(body: bytes) -> tuple[ChatBody, dict[str, Any]]:
     """The typed part and the whole body. Raises BadInput with the key and what is wrong with it."""
     chat = _read(body, ChatBody)
@@ -162,6 +175,11 @@ def chat_task(chat: ChatBody, body: Mapping[str, Any], session: int, reference: 
         request_params=(precommit_timeout_s, 0, 0, 0, 0, 0),
         reference=reference,
     )
+
+
+def family_task(body: Mapping[str, Any], session: int, reference: str, precommit_timeout_s: int) -> TaskRequest:
+    """A chat body of our own making -> what is submitted."""
+    return chat_task(msgspec.convert(body, ChatBody), body, session, reference, precommit_timeout_s)
 
 
 def over_bound(task: TaskRequest) -> str:

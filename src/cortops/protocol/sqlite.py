@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cortops.protocol.database import Database, Row, Schema, Transaction, Values, bring_up
-from cortops.words.errors import StoreUnavailable
+from cortops.words.errors import StoreMissing, StoreUnavailable
 
 BUSY_TIMEOUT_S = 5.0
 USER_VERSION = 1  # what the first release wrote; later steps are counted in the table `schemas`, which that release does not look at
@@ -75,6 +75,8 @@ class SqliteDatabase(Database):
         if self._connection is not None:
             return
         self._file = _identity(self._path)  # before opening: one that comes between is seen as replaced
+        if self._file == NO_FILE and not self._create:
+            raise StoreMissing(f"there is no database {self.where}", where=self.where)
         self._connection = opened(self._path, self._bring_up, create=self._create)
         self._connection.create_function("floor", 1, math.floor, deterministic=True)  # not every build of SQLite has it
         self._file = self._file if self._file != NO_FILE else _identity(self._path)

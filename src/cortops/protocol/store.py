@@ -10,7 +10,7 @@ from pathlib import Path
 from cortops.protocol.address import ADDRESS_MAX, POSTGRESQL, URL_SUFFIX
 from cortops.protocol.database import Database, Schema
 from cortops.protocol.sqlite import SqliteDatabase, opened
-from cortops.words.errors import StoreUnavailable
+from cortops.words.errors import StoreMissing, StoreUnavailable
 
 
 @contextmanager
@@ -67,8 +67,13 @@ def open_database(where: Path | str, schema: Schema, *, create: bool = True) -> 
 def _address(where: str) -> str:
     if not where.endswith(URL_SUFFIX) or where.startswith(POSTGRESQL):
         return where
-    with reachable(Path(where)):
-        text = Path(where).read_text("utf-8", "replace")[:ADDRESS_MAX].strip()
+    try:
+        with reachable(Path(where)):
+            text = Path(where).read_text("utf-8", "replace")[:ADDRESS_MAX].strip()
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StoreMissing(f"there is no {where}, which holds the database's address", where=where) from error
+        raise
     if not text.startswith(POSTGRESQL):
         raise StoreUnavailable(f"{where} holds no postgresql:// address", where=where)
     return text

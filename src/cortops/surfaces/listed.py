@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cortops.surfaces.chain import checks as chain_checks
+from cortops.surfaces.chain import orbit_render
 from cortops.surfaces.chain import render as chain
 from cortops.surfaces.dns import checks as dns_checks
 from cortops.surfaces.dns import render as dns
@@ -14,6 +15,8 @@ from cortops.surfaces.monitoring import checks as monitoring_checks
 from cortops.surfaces.monitoring import render as monitoring
 from cortops.surfaces.nodes import checks as nodes_checks
 from cortops.surfaces.nodes import render as nodes
+from cortops.surfaces.payloads import checks as payloads_checks
+from cortops.surfaces.payloads import render as payloads
 from cortops.surfaces.pools import checks as pools_checks
 from cortops.surfaces.portal import checks as portal_checks
 from cortops.surfaces.portal import render as portal
@@ -25,6 +28,8 @@ RENDERS = (
     fleet.render,
     nodes.render,
     chain.render,
+    orbit_render.render,
+    payloads.render,
     gateway.render,
     portal.render,
     proxy.render,
@@ -36,6 +41,7 @@ QUESTIONS = (
     fleet_checks.questions,
     nodes_checks.questions,
     chain_checks.questions,
+    payloads_checks.questions,
     gateway_checks.questions,
     portal_checks.questions,
     dns_checks.questions,
@@ -46,6 +52,7 @@ CHECKS = (
     fleet_checks.checks,
     chain_checks.checks,
     nodes_checks.checks,
+    payloads_checks.checks,
     pools_checks.checks,
     gateway_checks.checks,
     portal_checks.checks,

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: a server of the test's own on a loopback port, with a password made at run time; from `pgserver`."""
+"""A real PostgreSQL for tests: a server of the test's own on a port of its own, with a password made at run time; from `pgserver`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import psycopg
 from cortops.words.errors import StepFailed
 
 USER = "cortops"
+LOOPBACK = "127.0.0.1"
 _START_S, _STOP_S = 30.0, 20.0
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 _QUICK = ("fsync=off", "shared_buffers=16MB", "max_connections=60", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC")
@@ -37,10 +38,14 @@ def programs() -> Path:
 
 
 class Postgresql:
-    """One server, stopped and started at will. `url(name)` is the address of a database, `password` what nobody may see of it."""
+    """One server, stopped and started at will. `url(name)` is the address of a database, `password` what nobody may see of it.
 
-    def __init__(self, folder: Path, port: int) -> None:
+    ip: where it listens; elsewhere than on loopback it lets in whoever is on that network and knows the password.
+    """
+
+    def __init__(self, folder: Path, port: int, ip: str = LOOPBACK) -> None:
         self.port = port
+        self._ip = ip
         self.password = f"p-{secrets.token_hex(12)}"
         self._data = folder / "data"
         self._log = folder / "log"
@@ -48,7 +53,7 @@ class Postgresql:
         self._init(folder)
 
     def url(self, name: str = "postgres") -> str:
-        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{USER}:{self.password}@{self._ip}:{self.port}/{name}"
 
     def create(self, name: str) -> str:
         """A place for tables of its own, a schema; its address. Quicker than a database."""
@@ -60,7 +65,7 @@ class Postgresql:
         """Start it unless it runs, and wait until it answers. Raises StepFailed."""
         if self._process is not None:
             return
-        options = [part for setting in (*_QUICK, "listen_addresses=127.0.0.1", f"port={self.port}") for part in ("-c", setting)]
+        options = [part for setting in (*_QUICK, f"listen_addresses={self._ip}", f"port={self.port}") for part in ("-c", setting)]
         with self._log.open("ab") as log:
             argv = [str(programs() / "postgres"), "-D", str(self._data), *options]
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as_nobody())  # type: ignore[call-overload]
@@ -109,13 +114,16 @@ class Postgresql:
         password.unlink()
         if done.returncode != 0:
             raise StepFailed(f"initdb: {done.stderr[-500:]}")
+        if self._ip != LOOPBACK:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
 
 
 @contextmanager
-def postgresql() -> Iterator[Postgresql]:
+def postgresql(ip: str = LOOPBACK) -> Iterator[Postgresql]:
     """A server that runs while inside; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory(prefix="cortops-postgresql-") as name:
-        server = Postgresql(Path(name), _free_port())
+        server = Postgresql(Path(name), _free_port(ip), ip)
         try:
             server.start()
             yield server
@@ -127,7 +135,7 @@ def _as_nobody() -> dict[str, str]:
     return {"user": _UNPRIVILEGED} if os.geteuid() == 0 else {}
 
 
-def _free_port() -> int:
+def _free_port(ip: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((ip, 0))
         return int(probe.getsockname()[1])

@@ -24,7 +24,17 @@ CortopsError                    exit 1
 │   ├── RpcRefused
 │   ├── NotMined
 │   └── CallReverted
-└── StoreUnavailable            exit 1
+├── StoreUnavailable            exit 1
+│   └── StoreMissing
+└── PayloadError                exit 1
+    ├── SeedMissing
+    ├── SeedWrong
+    ├── AddressNotAllowed
+    ├── CredentialRefused
+    ├── PayloadMissing
+    ├── PayloadAltered
+    ├── PayloadTooLarge
+    └── StorageUnreachable
 """
 
 from __future__ import annotations
@@ -198,3 +208,66 @@ class StoreUnavailable(CortopsError):
     """Check that the place named above answers and is not full, then run the same command again."""
 
     code = "store_unavailable"
+
+
+class StoreMissing(StoreUnavailable):
+    """Bring up the environment (cortops up, or cortops apply): what keeps its records there makes the store when it first starts."""
+
+    code = "store_missing"
+
+
+class PayloadError(CortopsError):
+    """See what of the private payloads is well: cortops status, the entities payloads/…."""
+
+    code = "payload_error"
+
+
+class SeedMissing(PayloadError):
+    """Add the seed of the version named above to payloads.seeds: objects sealed with it need it as long as they are kept."""
+
+    code = "payload_seed_missing"
+
+
+class SeedWrong(PayloadError):
+    """Give every router of the session the same seed for this version; the object itself is whole."""
+
+    code = "payload_seed_wrong"
+
+
+class AddressNotAllowed(PayloadError):
+    """Add the address to payloads.sessions in the environment file and apply, or leave it out of the session on chain as well."""
+
+    code = "payload_address_not_allowed"
+
+
+class CredentialRefused(PayloadError):
+    """Renew the storage's credential (cortops secrets set NAME), apply, and ask again: nothing was lost."""
+
+    code = "payload_credential_refused"
+
+
+class PayloadMissing(PayloadError):
+    """See whether it is older than payloads.keep_days, and whether router and miner name the same storage; then ask anew."""
+
+    code = "payload_missing"
+
+
+class PayloadAltered(PayloadError):
+    """Its bytes are not those that were named: put the object back from a copy of the storage, or ask anew."""
+
+    code = "payload_altered"
+
+
+class PayloadTooLarge(PayloadError):
+    """Ask with a shorter prompt or for fewer tokens, or raise payloads.object_max_mib."""
+
+    code = "payload_too_large"
+
+
+class StorageUnreachable(PayloadError):
+    """Check that the storage named in payloads.storage answers, then ask again: nothing was lost."""
+
+    code = "payload_storage_unreachable"
+
+
+PAYLOAD_CODES = frozenset(kind.code for kind in (PayloadError, *PayloadError.__subclasses__()))

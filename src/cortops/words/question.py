@@ -94,7 +94,62 @@ class Dns:
     timeout_s: float = 5.0
 
 
-Question = Shell | Http | Rpc | Tls | Tcp | Dns
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """Ask several RPCs of one chain for id and newest block, then each for the hash of one block that all have, 2 below the lowest head.
+
+    The body is JSON {"at_block": number | null, "endpoints": [{"url", "chain_id", "number", "at", "latency_s", "hash"} | {"url", "why",
+    "silence"}]}, in the order of `urls`; latency_s: of one call. The answer's status is 0, whatever they said.
+    """
+
+    id: str
+    urls: tuple[str, ...]
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """The newest logs of each of `topics` (first topics) at any of `addresses`, searched backwards for at most `back_max_blocks`.
+
+    The body is JSON {"head", "head_at", "from", "from_at", "events": {topic: [{"topics", "data", "block", "at"}, ...]}}, oldest first, at
+    most `keep` of each; numbers are blocks, times seconds since 1970. Nothing is said of blocks before `from`.
+    """
+
+    id: str
+    url: str
+    addresses: tuple[str, ...]
+    topics: tuple[str, ...]
+    back_max_blocks: int = 100_000
+    keep: int = 32
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What each of `addresses` holds now, in wei, and held at some moments before, as far as the RPC or whoever asks remembers.
+
+    The body is JSON {address: [[seconds since 1970, wei], ...]}, oldest first; the last is of now.
+    """
+
+    id: str
+    url: str
+    addresses: tuple[str, ...]
+    timeout_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """Listen to a sequencer's feed for `listen_s`. The body is JSON {"messages": [[sequence number, seconds since 1970, parent block,
+    kind], ...]}, as they came; status is the HTTP status of a refused handshake, 0 otherwise.
+    """
+
+    id: str
+    url: str
+    listen_s: float = 2.0
+    timeout_s: float = 5.0
+
+
+Question = Shell | Http | Rpc | Tls | Tcp | Dns | Heads | Events | Holdings | Feed
 
 
 class Silence(StrEnum):

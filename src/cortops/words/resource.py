@@ -221,12 +221,16 @@ class ContractState(_Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funded(_Resource):
-    """A wallet that holds at least `at_least_wei`; on a development chain it is topped up there, elsewhere only reported."""
+    """A wallet that holds at least `at_least_wei`; on a development chain it is topped up there, elsewhere only reported.
+
+    bridged: what it needs was sent over a bridge, and is waited for.
+    """
 
     name: str
     rpc_url: str
     address: str
     at_least_wei: int
+    bridged: bool = False
 
     @property
     def id(self) -> str:

@@ -17,7 +17,7 @@ from cortops.programs.common.metrics import Metrics
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 PROGRAMS = ROOT / "src" / "cortops" / "programs"
-LABELS = {"status": "200", "step": "acked", "pool": "smollm2", "member": "router-1", "verdict": "VALID"}
+LABELS = {"status": "200", "step": "acked", "pool": "smollm2", "member": "router-1", "verdict": "VALID", "code": "no_member"}
 
 
 def sample_of(measure: Measure) -> Any:

@@ -13,7 +13,7 @@ from cortops.programs.gateway.key_records import Issue, ListKeys, Revoke
 from cortops.programs.gateway.records import Request, answer
 from cortops.programs.gateway.usage_records import TaskUsage
 from cortops.protocol import keys
-from cortops.words.errors import StoreUnavailable, UnknownName
+from cortops.words.errors import StoreMissing, UnknownName
 
 NOW = 1_000.0
 
@@ -48,8 +48,11 @@ def test_a_key_is_issued_listed_and_taken_back(keys_db: str) -> None:
 
 def test_what_was_never_counted_is_nothing_and_a_store_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert answer(TaskUsage(usage_db=str(tmp_path / "none.db"), session=1, task=1), NOW, chance) == []
-    with pytest.raises(StoreUnavailable):
-        answer(ListKeys(keys_db=str(tmp_path / "none.db")), NOW, chance)
+    for missing in (tmp_path / "none.db", tmp_path / "none.url"):  # the second would hold the address of a database
+        with pytest.raises(StoreMissing, match=f"there is no .*{missing.name}"):
+            answer(ListKeys(keys_db=str(missing)), NOW, chance)
+    error = program(ListKeys(keys_db=str(tmp_path / "none.db")))["error"]
+    assert isinstance(error, dict) and (error["code"], error["where"]) == ("store_missing", str(tmp_path / "none.db"))
 
 
 def test_the_program_answers_in_one_line_and_tells_an_error_as_such(keys_db: str) -> None:

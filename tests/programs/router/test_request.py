@@ -75,7 +75,7 @@ def test_a_streamed_request_from_begin_to_answer() -> None:
         Watch(miner=MINER, task=7),
         Write(delta=Delta(content="a")),
         Write(delta=Delta(content="b")),
-        Answer(text="ab", rest=Delta(), finish_reason="length", usage=USAGE),
+        Answer(text="ab", rest=Delta(), finish_reason="length", usage=USAGE, miner=MINER),
         Forget(),
     ]
     assert request.phase is Phase.ANSWERED
@@ -83,7 +83,7 @@ def test_a_streamed_request_from_begin_to_answer() -> None:
 
 def test_a_plain_request_writes_nothing_before_its_answer() -> None:
     _, given = play(fresh(stream=False), *ON_CHAIN, piece(0, "a"), result("a"), commit("a"))
-    assert given[3:] == [Answer(text="a", rest=Delta(content="a"), finish_reason="length", usage=USAGE), Forget()]
+    assert given[3:] == [Answer(text="a", rest=Delta(content="a"), finish_reason="length", usage=USAGE, miner=MINER), Forget()]
 
 
 def test_the_answer_waits_for_the_commit() -> None:
@@ -118,7 +118,7 @@ def test_a_commit_without_the_promised_hash_is_an_error() -> None:
 
 def test_numbers_of_a_result_count_only_with_the_committed_text() -> None:
     _, given = play(fresh(stream=False), *ON_CHAIN, result("something else"), commit("a"))
-    assert given[-2] == Answer(text="a", rest=Delta(content="a"), finish_reason="stop", usage=None)
+    assert given[-2] == Answer(text="a", rest=Delta(content="a"), finish_reason="stop", usage=None, miner=MINER)
 
 
 def test_only_assigned_miners_are_heard_and_one_of_them_leads() -> None:
@@ -128,7 +128,7 @@ def test_only_assigned_miners_are_heard_and_one_of_them_leads() -> None:
         commit("x", miner="0xStranger"), commit("zz", miner=OTHER), commit("a"),
     )  # fmt: skip
     assert [command.delta.content for command in given if isinstance(command, Write)] == ["a"]
-    assert given[-2] == Answer(text="a", rest=Delta(), finish_reason="stop", usage=None)
+    assert given[-2] == Answer(text="a", rest=Delta(), finish_reason="stop", usage=None, miner=MINER)
 
 
 def test_a_miner_that_fails_is_an_error_unless_another_may_still_answer() -> None:
@@ -142,7 +142,7 @@ def test_a_miner_that_fails_is_an_error_unless_another_may_still_answer() -> Non
         MinerFailed(miner=MINER, why="engine silent"),
         commit("b", OTHER),
     )
-    assert given[-2] == Answer(text="b", rest=Delta(content="b"), finish_reason="stop", usage=None)
+    assert given[-2] == Answer(text="b", rest=Delta(content="b"), finish_reason="stop", usage=None, miner=OTHER)
     _, given = play(
         fresh(), Began(), Submitted(task=7), Assigned(miners=(MINER, OTHER)), piece(0, "a"), MinerFailed(miner=MINER, why="engine silent")
     )
@@ -191,7 +191,7 @@ def test_a_retry_takes_the_task_over_from_its_first_chunk() -> None:
         Watch(miner=MINER, task=7),
         Write(delta=Delta(content="a")),
         Write(delta=Delta(content="b")),
-        Answer(text="ab", rest=Delta(), finish_reason="stop", usage=None),
+        Answer(text="ab", rest=Delta(), finish_reason="stop", usage=None, miner=MINER),
         Forget(),
     ]
 

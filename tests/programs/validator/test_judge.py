@@ -10,19 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cortops.contracts.network import result_hash
-from cortops.programs.validator.judge import (
-    NOTE_BYTES_MAX,
-    SCORE_MAX,
-    Judgement,
-    Replica,
-    Similarity,
-    Verdict,
-    judge,
-    says_nothing,
-    texts_to_compare,
-)
+from cortops.contracts.records import NOTE_BYTES_MAX, SCORE_MAX
+from cortops.programs.validator.comparison import Similarity
+from cortops.programs.validator.evidence import Judgement, judgement
+from cortops.programs.validator.judge import Asked, Replica, Verdict, decide, texts_to_compare
+from cortops.programs.validator.signals import says_nothing
+from cortops.protocol.validation import Policy
+from cortops.protocol.verdict import Judged
 
-MIN = 0.75
+# Nothing but the meaning, so that the rule alone is tested.
+PLAIN = Policy(similarity_min=0.75, sentence_min=0, length_min=0, order_min=0, echo_max=1, repeated_max=1, numbers="ignore")
 NEAR = {
     ("a", "b"): 0.9,
     ("a", "c"): 0.6,
@@ -41,9 +38,26 @@ def near(one: str, other: str) -> float:
     return NEAR.get((one, other), NEAR.get((other, one), 0.1))
 
 
-def judged(texts: str | list[str], similarity: Similarity = near) -> Judgement:
+def replicas(texts: str | list[str]) -> list[Replica]:
+    """Of miners m0, m1, ..."""
+    return [Replica(miner=f"m{at}", text=text) for at, text in enumerate(texts)]
+
+
+def judge(
+    said: list[Replica],
+    similarity: Similarity,
+    policy: Policy = PLAIN,
+    absent: tuple[str, ...] | list[str] = (),
+    readings: dict[str, Judged] | None = None,
+    asked: Asked = Asked(prompt="?"),  # noqa: B008 - frozen
+) -> Judgement:
+    decision = decide(said, similarity, policy, asked, readings)
+    return judgement(decision, said, policy, asked, readings, absent=absent, task="1/7")
+
+
+def judged(texts: str | list[str], similarity: Similarity = near, policy: Policy = PLAIN) -> Judgement:
     """Texts -> the judgement of miners m0, m1, ..."""
-    return judge([Replica(miner=f"m{at}", text=text) for at, text in enumerate(texts)], similarity, similarity_min=MIN, task="1/7")
+    return judge(replicas(texts), similarity, policy)
 
 
 TABLE = {
@@ -96,7 +110,6 @@ def test_reasons_and_note_are_told_to_people() -> None:
     found = judge(
         [Replica(miner=miner, text=text) for miner, text in (("m0", "a"), ("m1", "b"), ("m2", "x"), ("m3", "\n"))],
         near,
-        similarity_min=MIN,
         absent=("m4",),
     )
     assert [one.reason for one in found.verdicts] == ["agrees .90", "agrees .90", "differs, closest .31", "says nothing"]
@@ -109,18 +122,35 @@ def test_reasons_and_note_are_told_to_people() -> None:
 
 def test_the_note_fits_into_the_contract() -> None:
     miners = [f"0x{at:040x}" for at in range(8)]
-    found = judge([Replica(miner=miner, text=str(at)) for at, miner in enumerate(miners)], near, similarity_min=MIN, absent=miners)
+    found = judge([Replica(miner=miner, text=str(at)) for at, miner in enumerate(miners)], near, absent=miners)
     assert len(found.note.encode()) <= NOTE_BYTES_MAX and all(miner in found.note for miner in miners[:7])
 
 
 def test_the_evidence_says_what_was_compared() -> None:
     found = judged("xa")
     assert msgspec.json.decode(found.evidence) == {
-        "rule": "centre-1, all-MiniLM-L6-v2",
+        "rule": "centre-2, all-MiniLM-L6-v2",
         "task": "1/7",
-        "similarity_min": 750,
+        "policy": {
+            "replicas": 0,
+            "disagreement": "return_all",
+            "similarity_min": 750,
+            "sentence_min": 0,
+            "length_min": 0,
+            "order_min": 0,
+            "echo_max": 1000,
+            "repeated_max": 1000,
+            "numbers": "ignore",
+            "sampled": False,
+            "copy_words_min": 12,
+            "rubric": [],
+            "confidence_min": 500,
+        },
+        "prompt": result_hash("?"),
         "replicas": [["m0", result_hash("x")], ["m1", result_hash("a")]],
-        "similarities": [["m0", "m1", 310]],
+        "pairs": [["m0", "m1", {"score": 310, "by": "whole", "whole": 310}]],
+        "findings": [],
+        "verdicts": [["m0", "RETRY", 310, "no majority, closest .31"], ["m1", "RETRY", 310, "no majority, closest .31"]],
     }
     assert found.evidence_hash == result_hash(found.evidence.decode())
 
@@ -131,7 +161,7 @@ def test_only_a_full_score_says_the_same_text() -> None:
 
 def test_what_is_compared_by_meaning() -> None:
     def wanted(texts: str) -> tuple[str, ...]:
-        return texts_to_compare([Replica(miner=str(at), text=text) for at, text in enumerate(texts)])
+        return texts_to_compare(replicas(texts), PLAIN)
 
     assert wanted("aaa") == wanted("aa ") == wanted("a ") == wanted("") == ()
     assert wanted("bab x") == ("a", "b", "x")
@@ -159,23 +189,23 @@ def _of(values: list[float]) -> Similarity:
 
 @given(TEXTS, SIMILARITIES, st.randoms(use_true_random=False))
 def test_the_order_of_the_replicas_changes_nothing(texts: list[str], values: list[float], random: object) -> None:
-    replicas = [Replica(miner=f"m{at}", text=text) for at, text in enumerate(texts)]
-    mixed = [*replicas]
+    straight = replicas(texts)
+    mixed = [*straight]
     random.shuffle(mixed)  # type: ignore[attr-defined]
-    one, other = (judge(order, _of(values), similarity_min=MIN) for order in (replicas, mixed))
+    one, other = (judge(order, _of(values)) for order in (straight, mixed))
     assert {verdict.miner: verdict for verdict in one.verdicts} == {verdict.miner: verdict for verdict in other.verdicts}
     assert one.evidence == other.evidence and [verdict.miner for verdict in other.verdicts] == [replica.miner for replica in mixed]
 
 
 @given(st.text(min_size=1).filter(lambda text: not says_nothing(text)), st.integers(2, 8))
 def test_equal_answers_are_all_valid(text: str, count: int) -> None:
-    found = judge([Replica(miner=str(at), text=text) for at in range(count)], near, similarity_min=MIN)
+    found = judge(replicas([text] * count), near)
     assert {(one.verdict, one.score) for one in found.verdicts} == {(Verdict.VALID, SCORE_MAX)}
 
 
 @given(TEXTS, SIMILARITIES)
 def test_a_verdict_can_be_read_off_its_score(texts: list[str], values: list[float]) -> None:
-    found = judge([Replica(miner=f"m{at}", text=text) for at, text in enumerate(texts)], _of(values), similarity_min=MIN).verdicts
+    found = judge(replicas(texts), _of(values)).verdicts
     answers = [one for one, text in zip(found, texts, strict=True) if text != " "]
     valid = [one for one in found if one.verdict is Verdict.VALID]
     assert all(0 <= one.score <= SCORE_MAX for one in found)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from cortops.contracts.abi import Event
-from cortops.programs.validator.judge import Replica
-from cortops.programs.validator.reading import is_ours, story_of, unjudged, with_results
+from cortops.programs.common.progress import Progress
+from cortops.programs.validator.judge import Asked, Replica
+from cortops.programs.validator.reading import asked_of, is_ours, story_of, unjudged, with_results
 
 US = "0xAbC"
 
@@ -55,3 +58,40 @@ def test_what_ended_and_was_not_judged_is_found_newest_within_the_limit() -> Non
 def test_a_task_that_storage_has_lost_since_is_not_taken_up() -> None:
     told = [ended(1, "a"), ended(2, "a"), ended(1, "a", session=2), ended(65, "a")]
     assert unjudged(told, [], 10) == ((1, 2), (2, 1), (1, 65))
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        (Progress(text="Why?", prompt_type=1), Asked(prompt="Why?")),
+        (Progress(text="Why?", prompt_type=0, template="Answer: {prompt}"), Asked(prompt="Answer: Why?")),
+        (Progress(text='{"messages":[{"role":"user","content":"Why?"}]}', prompt_type=2), Asked(prompt="Why?")),
+        (
+            Progress(
+                text='{"messages":[{"role":"system","content":"Be short."},{"role":"assistant","content":"Yes."},'
+                '{"role":"user","content":[{"type":"text","text":"Why?"},{"type":"image_url"}]},7]}',
+                prompt_type=2,
+            ),
+            Asked(prompt="Be short.\nWhy?"),
+        ),
+        (Progress(text="Why?", prompt_type=9), Asked(prompt="", unread="prompt type 9 is not one of 0, 1, 2")),
+    ],
+)
+def test_what_a_task_asks_for(progress: Progress, expected: Asked) -> None:
+    assert asked_of(progress) == expected
+
+
+def test_a_private_task_is_told() -> None:
+    urn = "urn:cortops:payload:1:lab:1:prompt:task:v1:" + "0" * 64
+    sealed = (event("TaskSubmitted", taskData=urn, clientReference="r"), *TASK[1:])
+    assert story_of(sealed, US, kept=True).private and not story_of(TASK, US, kept=True).private
+
+
+def test_a_chat_that_is_none_cannot_be_read() -> None:
+    assert asked_of(Progress(text="Why?", prompt_type=2)).unread.startswith("the task's text is not a chat body")
+
+
+def test_a_replica_knows_the_block_of_its_promise() -> None:
+    promised = (*TASK[:2], event("TaskPrecommitted", miner="a", hash="0x", data=""), *TASK[2:])
+    assert [one.block for one in story_of(promised, US, kept=True).replicas] == [0, 1]
+    assert story_of(promised, US, kept=True).asked.prompt == "?"

@@ -14,11 +14,14 @@ from cortops.contracts.sender import Receipt
 from cortops.programs.common.logs import make_log
 from cortops.programs.common.progress import Key
 from cortops.programs.validator import runner as module
-from cortops.programs.validator.judge import Judgement, Replica
+from cortops.programs.validator.evidence import Judgement
+from cortops.programs.validator.evidence_store import EvidenceStore
+from cortops.programs.validator.judge import Replica
 from cortops.programs.validator.model import Comparer, Model
 from cortops.programs.validator.reading import Story
 from cortops.programs.validator.runner import Runner
 from cortops.programs.validator.task import FAILURES_MAX
+from cortops.protocol.validation import Policy
 from cortops.testing.clock import START, VirtualClock, turn_until
 from cortops.testing.embedding import WordCounts, failing
 from cortops.words.errors import CallReverted, ChainUnreachable
@@ -37,6 +40,7 @@ class FakeLedger:
     reads: list[Key] = field(default_factory=list)
     unjudged_sessions: set[int] = field(default_factory=set)
     gone: set[Key] = field(default_factory=set)
+    private: set[Key] = field(default_factory=set)
     trouble: list[Exception] = field(default_factory=list)
     write_trouble: list[Exception] = field(default_factory=list)
 
@@ -49,7 +53,14 @@ class FakeLedger:
             raise self.trouble.pop(0)
         texts = self.tasks.get(key, ())
         replicas = tuple(Replica(miner=f"m{at}", text=text) for at, text in enumerate(texts))
-        return Story(kept=key not in self.gone, ended=key in self.tasks, recorded=key in self.recorded, replicas=replicas, absent=())
+        return Story(
+            kept=key not in self.gone,
+            ended=key in self.tasks,
+            recorded=key in self.recorded,
+            replicas=replicas,
+            absent=(),
+            private=key in self.private,
+        )
 
     async def unjudged(self, head: int) -> tuple[Key, ...]:
         return tuple(key for key in self.tasks if key not in self.recorded)
@@ -102,7 +113,7 @@ def play(test: Callable[[Rig], Awaitable[None]], load: Callable[[], Comparer] = 
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
-            rig = Rig(ledger, Runner(ledger, model, 0.75, clock, log, group), model, clock, out)
+            rig = Rig(ledger, Runner(ledger, model, Policy(sentence_min=0), EvidenceStore(""), clock, log, group), model, clock, out)
             rigs.append(rig)
             background = [group.create_task(model.run()), group.create_task(rig.runner.tick())]
             await test(rig)
@@ -217,6 +228,16 @@ def test_a_task_that_the_queue_no_longer_keeps_is_left() -> None:
 
     rig = play(run, s1t1=(HONEST, HONEST))
     assert rig.ledger.writes == [] and rig.runner.tasks_left == 1
+
+
+def test_a_private_task_is_skipped_and_counted() -> None:
+    async def run(rig: Rig) -> None:
+        rig.ledger.private = {(1, 1)}
+        await rig.told(ended(1, 1))
+        await rig.idle()
+
+    rig = play(run, s1t1=(HONEST, LIAR))
+    assert rig.ledger.writes == [] and rig.runner.tasks_skipped == 1 and b'"task_skipped"' in rig.out.getvalue()
 
 
 def test_after_a_rewind_everything_is_read_anew_and_no_old_judgement_is_written() -> None:

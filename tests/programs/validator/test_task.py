@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cortops.programs.validator.judge import Judgement
+from cortops.programs.validator.evidence import Judgement
 from cortops.programs.validator.task import (
     FAILURES_MAX,
     RETRY_MAX_S,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
-from tests.programs.validator.validator_rig import Rig, play
+from tests.programs.validator.validator_rig import MINERS, Rig, play
 
 from cortops.contracts.network import VALIDATOR_ROLE
 from cortops.contracts.path import read_path
 from cortops.testing.chain import wallet_of
 from cortops.testing.embedding import WordCounts, failing, minilm
+from cortops.testing.engine import Say, scripted_engine
 
 pytestmark = pytest.mark.real
 
@@ -38,7 +40,14 @@ def test_an_honest_and_a_lying_miner_are_told_apart_by_meaning() -> None:
         expected = {"status": "ok", "model": "ready", "tasks_left": 0, "validator_role": True}
         assert {key: health[key] for key in expected} == expected
         recorded = [msgspec.json.decode(line) for line in one.out.getvalue().splitlines() if b'"recorded"' in line]
-        assert recorded[-1]["evidence"].startswith('{"rule":"centre-1') and b"Lyon" not in one.out.getvalue()
+        told = [step.hash for step in validated]
+        assert {recorded[-1]["evidence"]} == {*told} and b"Lyon" not in one.out.getvalue()
+        status, (kept,) = await one.evidence(session, liar)
+        assert (status, kept["hash"]) == (200, told[0]) and kept["note"].startswith("2 of 3 agree")
+        pairs = {(first, second): numbers for first, second, numbers in kept["evidence"]["pairs"]}
+        miners = [wallet_of(miner).address for miner in MINERS]
+        assert pairs[miners[2], miners[0]] == {"score": 696, "by": "whole", "whole": 696, "sentence": 696, "length": 1000, "order": 800}
+        assert "Lyon" not in str(kept) and (await one.evidence(session, 99)) == (404, [])
         assert health["verdicts"] == {"VALID": 5, "INVALID": 1, "RETRY": 0, "NEEDS_SPEC": 0}
 
     play(run)
@@ -113,5 +122,30 @@ def test_health_names_a_missing_role_and_a_missing_model() -> None:
 
         await one.until(waits)
         assert await one.network.verdicts(session, task + 1) == ()
+
+    play(run)
+
+
+def test_a_validatorv3_asks_its_judge_and_accuses_nobody_when_that_is_lost(tmp_path: Path) -> None:
+    good = '{"verdict": "VALID", "confidence": 0.9, "reasons": ["a capital"]}'
+    bad = '{"verdict": "INVALID", "confidence": 0.8, "reasons": ["Lyon is no capital"]}'
+
+    async def run(one: Rig) -> None:
+        session = await one.session("s")
+        async with scripted_engine(Say(pieces=(good,)), Say(pieces=(bad,))) as engine:
+            url = engine.url
+            declared = {"runs": "validatorv3", "engine_url": url, "engine_model": "m", "evidence_path": str(tmp_path / "v" / "e.db")}
+            await one.start(**declared, policy='{"sentence_min":0}')
+            fine = await one.task(session, "Paris it is", "Paris it is", None)
+            assert await one.verdicts(session, fine) == "m0 VALID 900, m1 VALID 900"
+            alone = await one.task(session, "Lyon it is")
+            assert await one.verdicts(session, alone) == "m0 INVALID 200"
+            assert (await one.evidence(session, alone))[1][0]["evidence"]["readings"][0][1:] == ["INVALID", 800, ["Lyon is no capital"]]
+        lost = await one.task(session, "Rome it is", "Rome it is", "Rome it is")
+        assert await one.verdicts(session, lost) == "m0 RETRY 1000, m1 RETRY 1000, m2 RETRY 1000"
+        assert "the judge's engine does not answer" in str((await one.health())[1]["why"])
+        await one.stop()
+        await one.start(**declared)
+        assert (await one.evidence(session, fine))[0] == 200, "evidence outlives the process"
 
     play(run)

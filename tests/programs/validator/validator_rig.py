@@ -75,6 +75,10 @@ class Rig:
         except ClientError:
             return 0, {}
 
+    async def evidence(self, session: int, task: int) -> tuple[int, list[dict[str, Any]]]:
+        async with self.web.get(f"{self.url}/evidence/{session}/{task}") as reply:
+            return reply.status, (await reply.json())["evidence"]
+
     async def until(self, what: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not await what():

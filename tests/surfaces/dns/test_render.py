@@ -27,7 +27,7 @@ DNS = Dns.model_validate(
 
 def declared(dns: Dns | None = DNS) -> Environment:
     env = example()
-    names = ("api.lab.example", "www.eu.lab.example", "router.localhost", "console.localhost")
+    names = ("api.lab.example", "www.eu.lab.example", "router.localhost", "portal.localhost", "console.localhost")
     return replace(env, dns=dns, proxy=dict(zip(names, env.proxy.values(), strict=True)))
 
 
@@ -79,10 +79,10 @@ def test_where_a_server_is(text: str, place: tuple[str, int] | None) -> None:
 def test_names_of_our_zones_are_asked_of_the_declared_servers_and_others_of_this_machine() -> None:
     env = declared()
     asked = [one for one in dns_checks.questions(env, site_of(example())) if isinstance(one, Asked)]
-    assert [one.name for one in asked if one.server is None] == ["router.localhost", "console.localhost"]
+    assert [one.name for one in asked if one.server is None] == ["router.localhost", "portal.localhost", "console.localhost"]
     assert [one.server for one in asked if one.name == "api.lab.example"] == [("192.0.2.53", 53), ("2001:db8::53", 5353)]
     without = declared(None)
-    assert [one.server for one in dns_checks.questions(without, site_of(example())) if isinstance(one, Asked)] == [None] * 4
+    assert [one.server for one in dns_checks.questions(without, site_of(example())) if isinstance(one, Asked)] == [None] * 5
 
 
 def test_no_certificate_is_asked_for_where_nothing_says_acme() -> None:

@@ -13,8 +13,10 @@ from tests.surfaces.proxy.nginx_rig import nginx_program, server_of
 from tests.surfaces.proxy.test_nginx import certified, locations, servers, value
 from tests.surfaces.stage import example
 
+from cortops.environment.agents import Mcp
 from cortops.environment.declared import Environment
 from cortops.environment.families import FAMILIES
+from cortops.environment.model import RouterNode
 from cortops.environment.portal import Portal
 from cortops.environment.traffic import Route
 from cortops.surfaces.proxy.nginx import NginxSite, render
@@ -25,10 +27,12 @@ MARK = "----\n"
 
 
 def declared(case: Path) -> Environment:
-    """The example environment, with a portal, and with the case's route alone. Every value comes as text, so that `on` is a name."""
+    """The example environment with a portal and tools at its routers, and the case's route alone. Each value is text: `on` is a name."""
+    env = example()
+    mcp = {name: router.model_copy(update={"mcp": Mcp(port=router.port + 3000)}) for name, router in env.nodes_of(RouterNode)}
     route = Route.model_validate(yaml.load(case.read_text().partition(MARK)[0], yaml.BaseLoader))
     portal = Portal(on="here", port=8450)
-    return replace(example(), portal=portal, proxy={NAME: route})
+    return replace(env, nodes={**env.nodes, **mcp}, portal=portal, proxy={NAME: route})
 
 
 def site(case: Path) -> NginxSite:

@@ -44,6 +44,33 @@ def asked(env: Environment, public: str) -> tuple[str, str]:
     return one.ca_file, one.ca_pem
 
 
+FILES = EXAMPLE.read_text().replace(
+    "to: rpc, tls: local-ca", "to: rpc, tls: {certificate: certificates/rpc.pem, key: {secret: rpc/tls-key}}"
+)
+BY_SECRET = FILES.replace("certificate: certificates/rpc.pem", "certificate: {secret: rpc/tls}")
+
+
+@pytest.mark.parametrize(
+    ("text", "hostname", "cure"),
+    [
+        (EXAMPLE.read_text(), "rpc.localhost", "cortops apply"),
+        (FILES, "rpc.localhost", "put a new one at certificates/rpc.pem, then: cortops apply"),
+        (BY_SECRET, "rpc.localhost", "put a new one into the secret rpc/tls, then: cortops apply"),
+        (declared().text, HOSTNAME, "cortops apply"),
+        (declared(", renew: watch").text, HOSTNAME, "cortops logs watch says why (renewal_failed); at once: cortops apply"),
+    ],
+)
+def test_one_that_should_have_been_renewed_names_what_renews_it(text: str, hostname: str, cure: str) -> None:
+    env = load(text, "/etc/lab/lab.yaml")
+    assert isinstance(env, Environment), env.text
+    kept = site(env, "a certificate")
+    kept = replace(kept, public={**kept.public, "tls/rpc.localhost": "a certificate"})
+    judged = {check.name: check.judge for check in proxy.checks(env, kept) if str(check.entity) == f"proxy/{hostname}"}
+    asked = {f"tls:{hostname}": answer({"not_after": NOW + 6 * 86_400}, 0)}
+    assert judged["renewal"](asked, NOW).text == f"valid for 6 more days only, and not renewed: {cure}"
+    assert judged["certificate"](asked, NOW).text == f"valid for 6 more days only: {cure}"
+
+
 def test_one_waits_for_its_nginx_and_for_the_names_records() -> None:
     found = [*render(declared(), site_of(example()))]
     assert [(one.id, one.place, one.needs) for one in found] == [(f"certificate:{HOSTNAME}", "acme", ("here service:proxy",))]

@@ -34,6 +34,7 @@ def test_each_hostname_is_asked_without_a_key_through_its_own_name_and_certifica
     assert {name: (item.method, item.url) for name, item in routes.items()} == {
         "gateway.localhost": ("GET", "https://gateway.localhost:8443/v1/models"),
         "router.localhost": ("GET", "https://router.localhost:8443/api/v1/ping"),
+        "portal.localhost": ("GET", "https://portal.localhost:8443/portal/api-keys"),
         "rpc.localhost": ("POST", "https://rpc.localhost:8443/"),
         "console.localhost": ("GET", "https://console.localhost:8443/health"),
     }
@@ -52,6 +53,8 @@ CASES = [
     ("router.localhost", answer({"message": "pong"}), "ok", "reaches a router of pool smollm2"),
     ("router.localhost", answer({}, 401), "bad", "answers 401, not a router's 200"),
     ("router.localhost", answer({}, 502), "bad", "nginx answers 502: pool smollm2 does not answer"),
+    ("portal.localhost", answer({}, 401), "ok", "reaches the portal, which asks for a key"),
+    ("portal.localhost", answer({}, 502), "bad", "nginx answers 502: the portal does not answer"),
     ("rpc.localhost", answer({"jsonrpc": "2.0", "id": 1, "result": CHAIN_ID}), "ok", f"reaches chain {ENV.network.chain_id}"),
     ("rpc.localhost", answer({"jsonrpc": "2.0", "id": 1, "result": "0x1"}), "bad", "leads to chain 1, declared is"),
     ("rpc.localhost", answer({"jsonrpc": "2.0", "id": 1, "error": {"code": -32005}}), "bad", "answers 200, without an id"),

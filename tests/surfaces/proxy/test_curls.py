@@ -41,6 +41,7 @@ def test_each_hostname_has_a_line_that_asks_something_only_it_can_answer() -> No
     ]
     assert json.loads(found["gateway.localhost"][-1])["model"] == "smollm2"
     assert found["router.localhost"][3:] == ["https://router.localhost:8443/api/v1/status"]
+    assert found["portal.localhost"][3:] == ["https://portal.localhost:8443/portal/sign-in"]
     assert found["rpc.localhost"][3] == "https://rpc.localhost:8443/"
     assert json.loads(found["rpc.localhost"][-1])["method"] == "eth_chainId"
     assert found["console.localhost"][3:] == ["https://console.localhost:8443/status.json"]

@@ -15,6 +15,7 @@ from tests.surfaces.proxy.nginx_rig import nginx_program, seed
 from cortops.deploy import authority
 from cortops.surfaces.proxy.nginx import (
     FAILED_FOR_S,
+    KEPT_MAX,
     ZONE_MIB,
     ClientLimit,
     Closed,
@@ -119,6 +120,20 @@ def test_of_several_the_least_busy_is_asked_and_one_that_failed_is_left_out_for_
     assert names.index("least_conn") < names.index("keepalive"), "keepalive wraps the way of choosing before it"
     assert [line["args"] for line in inside(single, "server")] == [["127.0.0.1:8545", "max_fails=0"]]
     assert not inside(single, "least_conn")
+
+
+@pytest.mark.parametrize(
+    ("servers", "kept"),
+    [
+        (("127.0.0.1:8400", "127.0.0.1:8401"), KEPT_MAX),
+        (("127.0.0.1:8400", "10.0.0.2:8400"), 0),
+        (("10.0.0.2:8400",), KEPT_MAX),
+    ],
+)
+def test_no_connection_is_kept_where_one_of_several_may_vanish_with_its_host(servers: tuple[str, ...], kept: int, tmp_path: Path) -> None:
+    one = replace(ONE, upstreams=(replace(ONE.upstreams[0], servers=servers), *ONE.upstreams[1:]))
+    (group, *_) = inside(http(render(replace(SITE, servers=(one,))), tmp_path), "upstream")
+    assert value(group["block"], "keepalive") == [str(kept)]
 
 
 def test_nothing_is_buffered_nor_sent_twice_and_the_client_is_not_believed(tmp_path: Path) -> None:

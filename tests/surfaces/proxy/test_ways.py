@@ -15,6 +15,7 @@ from tests.surfaces.stage import example, site_of
 
 from cortops.environment.declared import Environment
 from cortops.environment.model import RouterNode
+from cortops.environment.payloads import Payloads, PrivateSession
 from cortops.surfaces.proxy.nginx import Closed, Open
 from cortops.surfaces.proxy.render import render
 from cortops.surfaces.proxy.ways import SESSIONS_TOLD_MAX, Way, way, who
@@ -210,3 +211,11 @@ def test_the_console_is_read_and_nothing_else(tmp_path: Path) -> None:
         assert error["message"] == "the console (watch) does not answer; try again"
 
     through(tmp_path, {"watch": console}, name, work)
+
+
+def test_completions_that_keep_the_prompt_off_the_chain_are_let_through_with_payloads() -> None:
+    private = replace(ENV, payloads=Payloads(sessions={1: PrivateSession()}))
+    before, after = opened(way(ENV, "router.localhost")), opened(way(private, "router.localhost"))
+    added = {match: upstream for match, upstream in after.items() if match not in before}
+    assert added == {f"= /api/v{version}/completions/{sid}": f"to_router.localhost_session_{sid}" for version in (2, 3) for sid in (1, 2)}
+    assert not [match for match in before if "/api/v2/" in match or "/api/v3/" in match]

@@ -12,8 +12,10 @@ from cortops.contracts.follow import Batch, Follower
 from cortops.contracts.heads import Websocket
 from cortops.contracts.keccak import checksummed
 from cortops.contracts.network import Call, Network
+from cortops.contracts.network_tasks import NetworkTasks
 from cortops.contracts.path import find_events
 from cortops.contracts.rpc import RpcClient
+from cortops.contracts.rpc_pool import RpcPool
 from cortops.contracts.sender import Receipt, Sender
 from cortops.contracts.wallet import Wallet, load_signing
 from cortops.programs.common.logs import Log
@@ -50,11 +52,12 @@ class Chain:
             raise BadInput(f"CONTRACT_ADDRESS_RUNTIME is no address: {error}", where="env file") from error
         self.wallet = wallet
         self.address = wallet.address
-        self.rpc = RpcClient(settings.rpc_url, http)
+        urls = settings.rpc_urls
+        self.rpc = RpcPool(urls, settings.chain_id, http, clock) if len(urls) > 1 else RpcClient(urls[0], http)
         self.sender = Sender(self.rpc, wallet, settings.chain_id, clock)
         self.chain_id = settings.chain_id
         self.head: int | None = None
-        self._url = settings.rpc_url
+        self._url = urls[0]
         self._clock = clock
         self._log = log
         self._follower: Follower | None = None
@@ -62,6 +65,7 @@ class Chain:
         self._head_seen_at = 0.0
         self._failing = _NO_ANSWER  # why we cannot go by what we know of the chain; "" when we can
         self._network: Network | None = None
+        self.network_tasks = _network_tasks(settings, self.rpc)  # None where the network gives no tasks of its own
 
     @property
     def network(self) -> Network:
@@ -115,9 +119,8 @@ class Chain:
 
     async def _batches(self, from_block: int) -> AsyncGenerator[Batch, None]:
         hint = Websocket(self._url, self._clock)
-        self._follower = Follower(
-            self.rpc, self.network.contracts, clock=self._clock, from_block=from_block, poll_every_s=POLL_EVERY_S, hint=hint
-        )
+        contracts = {**self.network.contracts, **(self.network_tasks.contracts if self.network_tasks else {})}
+        self._follower = Follower(self.rpc, contracts, clock=self._clock, from_block=from_block, poll_every_s=POLL_EVERY_S, hint=hint)
         async with aclosing(aiter(self._follower)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 self.head = batch.head
@@ -175,3 +178,13 @@ class Chain:
         """What `/health` says of the chain: our address, the head and its age."""
         age_s = self.head_age_s
         return {"address": self.address, "head": self.head, "head_age_s": None if age_s is None else round(age_s, 1)}
+
+
+def _network_tasks(settings: ChainSettings, rpc: RpcClient) -> NetworkTasks | None:
+    """BadInput for an address that is none."""
+    if not (settings.cognitive and settings.cognitive_level):
+        return None
+    try:
+        return NetworkTasks(rpc, checksummed(settings.cognitive), checksummed(settings.cognitive_level))
+    except ValueError as error:
+        raise BadInput(f"CONTRACT_ADDRESS_COGNITIVE or _LEVEL is no address: {error}", where="env file") from error

@@ -70,11 +70,14 @@ def metrics_handler(read: Callable[[], Health]) -> Handler:
 
 
 @asynccontextmanager
-async def serve_health(ips: Sequence[str], port: int, read: Callable[[], Health]) -> AsyncIterator[int]:
-    """Serve `/health` and `/metrics` on `port` of `ips` while inside; yields the port (a free one for 0). Raises PortTaken."""
+async def serve_health(
+    ips: Sequence[str], port: int, read: Callable[[], Health], routes: Sequence[web.RouteDef] = ()
+) -> AsyncIterator[int]:
+    """Serve `/health`, `/metrics` and `routes` on `port` of `ips` while inside; yields the port (a free one for 0). Raises PortTaken."""
     app = web.Application(client_max_size=1024)
     app.router.add_get("/health", health_handler(read))
     app.router.add_get("/metrics", metrics_handler(read))
+    app.router.add_routes(routes)
     async with listening(app, ips, port) as bound:
         yield bound
 

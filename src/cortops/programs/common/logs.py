@@ -15,7 +15,24 @@ from cortops.words.clock import Clock
 
 # Fields that may hold a key, a prompt or a result. They are dropped, not masked: nobody needs to know how long they were.
 NEVER_LOGGED = frozenset(
-    {"private_key", "api_key", "authorization", "prompt", "text", "content", "messages", "task_data", "result", "password", "secret"}
+    {
+        "private_key",
+        "x402_facilitator_secret",
+        "api_key",
+        "authorization",
+        "prompt",
+        "text",
+        "content",
+        "messages",
+        "task_data",
+        "result",
+        "password",
+        "secret",
+        "seed",
+        "older_seeds",
+        "storage_secret",
+        "storage_token",
+    }
 )
 REDACTED = b"[redacted]"
 SECRET_LENGTH_MIN = 8  # shorter values would blot out ordinary words

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 NODES = ("router", "miner", "oracle", "validator")
-OURS = (*NODES, "chain", "gateway", "portal")
+ORBIT = ("sequencer", "batch-poster", "staker")
+OURS = (*NODES, *ORBIT, "chain", "gateway", "portal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,11 @@ MEASURES: tuple[Measure, ...] = (
         meaning="notes in /health, as after a damaged snapshot",
     ),
     Measure(
-        name="cortops_head_block", facts=("head",), unit="block", programs=(*NODES, "chain"), meaning="number of the newest block seen"
+        name="cortops_head_block",
+        facts=("head",),
+        unit="block",
+        programs=(*NODES, "sequencer", "batch-poster", "chain"),
+        meaning="number of the newest block seen",
     ),
     Measure(
         name="cortops_head_age_seconds",
@@ -57,6 +62,13 @@ MEASURES: tuple[Measure, ...] = (
         unit="seconds",
         programs=("chain",),
         meaning="since the last snapshot of the chain, taken or started from",
+    ),
+    Measure(
+        name="cortops_saved_block",
+        facts=("saved_block",),
+        unit="block",
+        programs=("chain",),
+        meaning="newest block that is in a snapshot, so that no kill takes it back",
     ),
     Measure(
         name="cortops_transactions_pending",
@@ -81,6 +93,16 @@ MEASURES: tuple[Measure, ...] = (
         programs=("router", "gateway", "portal"),
         meaning="POST requests answered, of the portal all below /portal, by HTTP status; 499: the client left before; a stream that fails "
         "later stays what it began as",
+    ),
+    Measure(
+        name="cortops_refusals_total",
+        kind="counter",
+        facts=("refusals",),
+        unit="requests",
+        labels=("code",),
+        programs=("gateway",),
+        meaning="requests refused or broken off, by the error code that their client saw; a request that could not be read too; "
+        "other: codes of members beyond 64",
     ),
     Measure(
         name="cortops_miners_linked",
@@ -165,6 +187,14 @@ MEASURES: tuple[Measure, ...] = (
         meaning="ended tasks that this validator gave up on; its log says why",
     ),
     Measure(
+        name="cortops_tasks_skipped_total",
+        kind="counter",
+        facts=("tasks_skipped",),
+        unit="tasks",
+        programs=("validator",),
+        meaning="ended tasks of private sessions, whose answers nobody but their router and miner can read",
+    ),
+    Measure(
         name="cortops_verdicts_total",
         kind="counter",
         facts=("verdicts",),
@@ -207,6 +237,14 @@ MEASURES: tuple[Measure, ...] = (
         meaning="1 when the member is well, 0 when it is down; absent before the first look",
     ),
     Measure(
+        name="cortops_member_drained",
+        facts=("member_drained",),
+        unit="0 or 1",
+        labels=("pool", "member"),
+        programs=("gateway",),
+        meaning="1 while a person has taken the member out: cortops pools drain",
+    ),
+    Measure(
         name="cortops_member_in_flight",
         facts=("member_in_flight",),
         unit="requests",
@@ -221,6 +259,55 @@ MEASURES: tuple[Measure, ...] = (
         labels=("pool", "member"),
         programs=("gateway",),
         meaning="requests that the member gets at once, of all gateway processes together",
+    ),
+    Measure(
+        name="cortops_deposits_delivered",
+        facts=("deposits_delivered",),
+        unit="deposits",
+        programs=("sequencer",),
+        meaning="deposits of the parent that the child was credited with",
+    ),
+    Measure(
+        name="cortops_deposits_waiting",
+        facts=("deposits_waiting",),
+        unit="deposits",
+        programs=("sequencer",),
+        meaning="deposits of the parent that the child was not credited with yet",
+    ),
+    Measure(
+        name="cortops_feed_clients",
+        facts=("feed_clients",),
+        unit="clients",
+        programs=("sequencer",),
+        meaning="websockets that follow the sequencer's feed",
+    ),
+    Measure(
+        name="cortops_batches_posted",
+        facts=("batches_posted",),
+        unit="batches",
+        programs=("batch-poster",),
+        meaning="batches of the child chain on its parent",
+    ),
+    Measure(
+        name="cortops_blocks_waiting",
+        facts=("blocks_waiting",),
+        unit="blocks",
+        programs=("batch-poster",),
+        meaning="blocks of the child chain that no batch holds yet",
+    ),
+    Measure(
+        name="cortops_batches_asserted",
+        facts=("batches_asserted",),
+        unit="batches",
+        programs=("staker",),
+        meaning="batches that assertions on the parent cover",
+    ),
+    Measure(
+        name="cortops_withdrawals_paid",
+        facts=("withdrawals_paid",),
+        unit="withdrawals",
+        programs=("staker",),
+        meaning="withdrawals of the child chain that were paid out on its parent",
     ),
 )
 

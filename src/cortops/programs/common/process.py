@@ -193,8 +193,8 @@ def _secrets(settings: object) -> Iterator[str]:
     if is_dataclass(settings):
         for spec in fields(settings):
             value: Any = getattr(settings, spec.name)
-            if spec.name in NEVER_LOGGED and isinstance(value, str):
-                yield value
+            if spec.name in NEVER_LOGGED:
+                yield from (value,) if isinstance(value, str) else (text for _, text in value)
 
 
 def _named(settings: object) -> dict[str, str]:

@@ -14,7 +14,7 @@ from cortops.contracts.rpc import RpcClient
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
-from cortops.programs.devchain import anvil, store
+from cortops.programs.devchain import anvil, predeploys, store
 from cortops.programs.devchain.generation import Damaged, Snapshot, compact, note, told
 from cortops.programs.devchain.pace import Pace
 from cortops.programs.devchain.sequencer import Sequencer
@@ -54,6 +54,7 @@ async def serve(settings: DevchainSettings, log: Log) -> None:
                 while True:
                     async with restored(settings, folder, rpc, clock, log) as chain:
                         notes += (chain.note,) if chain.note else ()
+                        await predeploys.put(rpc, settings, log)
                         sequencer = Sequencer(
                             *(rpc, slow_rpc, _pace(settings), folder, clock, log),
                             restored_from=chain.words,

@@ -44,6 +44,8 @@ class Sequencer:
         self._notes = notes
         self._good = good
         self._head = 0
+        self._saved_head: int | None = None
+        self._starts_saved = saved
         self._pending = 0
         self._fruitless = 0
         self._blocks = 0
@@ -57,6 +59,8 @@ class Sequencer:
     async def run(self) -> None:
         """Make blocks until anvil should be started afresh from the snapshot just taken. Raises ChainError when anvil does not answer."""
         self._head = await self._read_head()
+        if self._starts_saved:
+            self._saved_head = self._head
         while True:
             self._pending = int((await self._rpc.call("txpool_status"))["pending"], 16)
             seen = self._seen()
@@ -92,6 +96,7 @@ class Sequencer:
             if self._save_failure:
                 self._log.info("snapshots succeed again", block=head)
             self._save_failure = ""
+            self._saved_head = head
             self._unsaved_blocks, self._unsaved_work = 0, False
         self._saved_at = self._clock.monotonic()
         self._save_took_s = self._saved_at - began
@@ -111,6 +116,7 @@ class Sequencer:
             head=self._head,
             head_age_s=_age(now, self._block_at),
             snapshot_age_s=_age(now, self._saved_at),
+            saved_block=self._saved_head,
             restored_from=self._restored_from,
             pending=self._pending,
         )

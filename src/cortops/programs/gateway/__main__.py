@@ -37,6 +37,7 @@ from cortops.words.errors import PortTaken
 
 STOP_GRACE_S = 6.0  # of the 9 s that process.start allows
 IDLE_MEMBERS_MAX = 256
+GC_EVERY = 10_000  # objects more than before; requests leave no circles behind, connections do
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -61,6 +62,7 @@ async def serve(settings: Settings, log: Log) -> None:
         open_keys(Path(config.store.keys_db)).close()
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
+    gc.set_threshold(GC_EVERY, *gc.get_threshold()[1:])
     await run(config, log, clock, reload=reload)
 
 

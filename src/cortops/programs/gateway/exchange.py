@@ -13,7 +13,6 @@ from cortops.programs.gateway.events import (
     BreakOff,
     Broken,
     ClientGone,
-    Command,
     Ended,
     Event,
     Finish,
@@ -29,8 +28,9 @@ from cortops.programs.gateway.events import (
     Whole,
 )
 from cortops.programs.gateway.limits import Admission, Limits
+from cortops.programs.gateway.metrics import Refusals
 from cortops.programs.gateway.pools import Pools
-from cortops.programs.gateway.request import Request, State
+from cortops.programs.gateway.request import FINISHED, Request
 from cortops.programs.gateway.server import ClientConnection
 from cortops.programs.gateway.spool import Spool
 from cortops.protocol.dialect import Dialect, Names
@@ -56,6 +56,7 @@ class Shared(Protocol):
     config: GatewayConfig
     spool: Spool
     limits: Limits
+    refusals: Refusals
 
     def report(self, pool: str, member: str, *, ok: bool, why: str) -> None:
         """What a request learned of its member."""
@@ -80,60 +81,58 @@ class Exchange:
         self._admission: Admission | None = None  # to be settled
         self._held = b""  # the stream's last bytes, sent when usage is written
 
-    async def run(self, event: Event | None) -> None:
+    async def run(self, event: Event) -> None:
         """To the end, whatever happens: the slot is freed and the row written even when this task is cancelled."""
         try:
-            while event is not None:
-                event = await self._perform(self._request.step(event))
+            await self._follow(event)
         finally:
-            if self._request.state is not State.FINISHED:
+            if self._request.state is not FINISHED:
                 why = "client_gone" if self._connection.gone.is_set() else "gateway_stopped"
                 tokens = self._stream.tokens if self._stream else NO_TOKENS
-                gone = ClientGone(at=self._gateway.clock.now(), tokens=tokens, first_token_at=self._first_token_at, why=why)
-                await self._perform(self._request.step(gone))
+                await self._follow(ClientGone(at=self._gateway.clock.now(), tokens=tokens, first_token_at=self._first_token_at, why=why))
             self._let_go()
 
-    async def _perform(self, commands: tuple[Command, ...]) -> Event | None:
-        for command in commands:
-            match command:
-                case Forward():
-                    return await self._forward(command)
-                case Relay():
-                    return await self._relay()
-                case Acquire():
-                    return await self._gateway.pools.acquire(command.pool, command.avoid, within_s=self._left_s())
-                case Pause():
-                    self._let_go()
-                    if command.ok is not None:
-                        self._gateway.report(self._pool, command.slot.member, ok=command.ok, why=command.why)
-                    await self._gateway.clock.sleep(command.seconds)
-                    return Rested()
-                case Free():
-                    self._let_go()  # first the connection, so that the next request on this session may use it
-                    if command.ok is not None:
-                        self._gateway.report(self._pool, command.slot.member, ok=command.ok, why=command.why)
-                    self._gateway.pools.release(self._pool, command.slot)
-                case Admit():
-                    return await self._admit(command)
-                case Record():
-                    self._settle(command.row)
-                    await self._gateway.spool.add(command.row)
-                case Answer():
-                    self._connection.reply(200, command.body)
-                case Finish():
-                    self._end(self._held + self._last())
-                case Refuse():
-                    self._refuse(command.error)
-                case BreakOff() if self._connection.started:
-                    self._end(self._dialect.error_event(command.error, self._names))
-                case BreakOff():
-                    self._refuse(command.error)
-        return None
+    async def _follow(self, event: Event | None) -> None:
+        """What is to be done after `event`, and after the events that this brings; who brings one is the last of its commands."""
+        gateway = self._gateway
+        while event is not None:
+            commands, event = self._request.step(event), None
+            for command in commands:
+                match command:
+                    case Forward():
+                        event = await self._forward(command)
+                    case Acquire():
+                        event = await gateway.pools.acquire(command.pool, command.avoid, within_s=self._left_s())
+                    case Free():
+                        self._let_go()  # first the connection, so that the next request on this session may use it
+                        self._report(command)
+                        gateway.pools.release(self._pool, command.slot)
+                    case Record():
+                        self._settle(command.row)
+                        await gateway.spool.add(command.row)
+                    case Answer():
+                        self._connection.reply(200, command.body)
+                    case Admit():
+                        admission = self._admission = await gateway.limits.admit(command.key, command.ask)
+                        self._connection.also += admission.head
+                        event = Admitted(at=gateway.clock.now(), refusal=admission.refusal)
+                    case Relay():
+                        event = await self._relay()
+                    case Finish():
+                        self._end(self._held + self._last())
+                    case Pause():
+                        self._let_go()
+                        self._report(command)
+                        await gateway.clock.sleep(command.seconds)
+                        event = Rested()
+                    case Refuse():
+                        self._refuse(command.error)
+                    case BreakOff():
+                        self._break_off(command.error)
 
-    async def _admit(self, command: Admit) -> Event:
-        admission = self._admission = await self._gateway.limits.admit(command.key, command.ask)
-        self._connection.also += admission.head
-        return Admitted(at=self._gateway.clock.now(), refusal=admission.refusal)
+    def _report(self, command: Free | Pause) -> None:
+        if command.ok is not None:
+            self._gateway.report(self._pool, command.slot.member, ok=command.ok, why=command.why)
 
     def _settle(self, row: UsageRow) -> None:
         """Before the client has its last byte, so that what it does next finds its stream's place free."""
@@ -142,12 +141,11 @@ class Exchange:
 
     async def _forward(self, command: Forward) -> Event:
         gateway = self._gateway
-        member = gateway.pools.upstream(self._pool, command.slot.member)
         left_s = self._left_s()
-        upstream = gateway.http.stream(
-            "POST",
-            f"{member.url}{self._dialect.member_route}/{command.slot.session}",
-            headers=(*member.headers, (REQUEST_ID_HEADER, self._request.id), (TIMEOUT_HEADER, f"{left_s:.3f}")),
+        upstream = gateway.http.post(
+            gateway.pools.site(self._pool, command.slot.member),
+            f"{self._dialect.member_route}/{command.slot.session}",
+            headers=((REQUEST_ID_HEADER, self._request.id), (TIMEOUT_HEADER, f"{left_s:.3f}")),
             body=command.ask.body,
             timeout_s=left_s,
         )
@@ -245,7 +243,15 @@ class Exchange:
             return  # the answer is whole; the connection is closed with it
 
     def _refuse(self, error: ApiError) -> None:
+        self._gateway.refusals.add(error.code)
         self._connection.reply(error.status, self._dialect.error(error, self._names), retry_after_s=error.retry_after_s)
+
+    def _break_off(self, error: ApiError) -> None:
+        if not self._connection.started:
+            self._refuse(error)
+            return
+        self._gateway.refusals.add(error.code)
+        self._end(self._dialect.error_event(error, self._names))
 
     def _last(self) -> bytes:
         assert self._stream is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable
 from urllib.parse import unquote
 
 from cortops.programs.common.logs import Log
@@ -13,7 +14,7 @@ from cortops.programs.gateway.health import health_page
 from cortops.programs.gateway.incoming import Incoming
 from cortops.programs.gateway.keycheck import KeyCheck
 from cortops.programs.gateway.limits import Limits
-from cortops.programs.gateway.metrics import reading
+from cortops.programs.gateway.metrics import Refusals, reading
 from cortops.programs.gateway.pools import Pools
 from cortops.programs.gateway.reload import Reload
 from cortops.programs.gateway.request import Request, unknown_model
@@ -65,17 +66,14 @@ class Gateway:
         self._log = log
         self._reload = reload
         self._created = int(clock.now())
+        self.refusals = Refusals()
         self._answered: Counter[str] = Counter()  # status -> POST requests
         self._metrics = Metrics(self._reading)
 
-    async def handle(self, incoming: Incoming, connection: ClientConnection) -> None:
-        """The route of a request."""
+    def handle(self, incoming: Incoming, connection: ClientConnection) -> Awaitable[None] | None:
+        """The route of a request; None where it is answered at once."""
         if incoming.method == "POST" and (dialect := DIALECTS.get(incoming.path)) is not None:
-            try:
-                await self._serve(dialect, incoming, connection)
-            finally:
-                self._answered[str(connection.status if connection.started else CLIENT_LEFT)] += 1
-            return
+            return self._serve(dialect, incoming, connection)
         match "GET" if incoming.method == "HEAD" else incoming.method, incoming.path:
             case "GET", "/health":
                 connection.reply(*self.health())
@@ -89,10 +87,12 @@ class Gateway:
                 self._models(incoming, connection, unquote(path.removeprefix("/v1/models/")))
             case _:
                 self._no_route(incoming, connection)
+        return None
 
     def error_body(self, incoming: Incoming) -> bytes:
         """What is wrong with a request that is none, in the shape of the route it was meant for."""
         assert incoming.error is not None
+        self.refusals.add(incoming.error.code)
         return dialect_of(incoming.path).error(incoming.error, Names(id=incoming.id, shown_id=incoming.shown_id))
 
     def _no_route(self, incoming: Incoming, connection: ClientConnection) -> None:
@@ -101,10 +101,10 @@ class Gateway:
         if allowed:
             connection.also = f"Allow: {allowed}\r\n"
             message = f"{incoming.method} is not possible here; {allowed} is"
-            refuse(connection, ApiError(status=405, code="method_not_allowed", message=message), incoming)
+            self._refuse(connection, ApiError(status=405, code="method_not_allowed", message=message), incoming)
         else:
             message = f"Invalid URL ({incoming.method} {incoming.path[:200]})"
-            refuse(connection, ApiError(status=404, code="not_found", message=message), incoming)
+            self._refuse(connection, ApiError(status=404, code="not_found", message=message), incoming)
 
     def health(self) -> tuple[int, bytes]:
         """(HTTP status, body) of GET /health: pools with their members, and every reason against us."""
@@ -127,7 +127,8 @@ class Gateway:
 
     def _reading(self) -> Reading:
         queued = {name: self.pools.queued(name) for name in self.config.pools}
-        return reading(well=self.health()[0] == 200, views=self.pools.views(), queued=queued, requests=self._answered)
+        counted = {"requests": self._answered, "refusals": self.refusals.by_code}
+        return reading(well=self.health()[0] == 200, views=self.pools.views(), queued=queued, **counted)
 
     def report(self, pool: str, member: str, *, ok: bool, why: str) -> None:
         """What a request learned of its member."""
@@ -137,23 +138,41 @@ class Gateway:
     def _models(self, incoming: Incoming, connection: ClientConnection, alias: str) -> None:
         key = self._keys.check(incoming.headers.get("authorization", ""))
         if isinstance(key, ApiError):
-            refuse(connection, key, incoming)
+            self._refuse(connection, key, incoming)
         elif not alias:
             connection.reply(200, models_page([alias for alias in self.config.models if key.allows_model(alias)], self._created))
         elif alias in self.config.models and key.allows_model(alias):
             connection.reply(200, model_page(alias, self._created))
         else:
-            refuse(connection, unknown_model(alias), incoming)
+            self._refuse(connection, unknown_model(alias), incoming)
+
+    def _refuse(self, connection: ClientConnection, error: ApiError, incoming: Incoming) -> None:
+        """An error as the whole answer, in the shape of its route."""
+        self.refusals.add(error.code)
+        dialect = dialect_of(incoming.path)
+        connection.also += dialect.head(incoming.shown_id)
+        body = dialect.error(error, Names(id=incoming.id, shown_id=incoming.shown_id))
+        connection.reply(error.status, body, retry_after_s=error.retry_after_s)
 
     async def _serve(self, dialect: Dialect, incoming: Incoming, connection: ClientConnection) -> None:
+        try:
+            exchange, received = self._received(dialect, incoming, connection)
+            await exchange.run(received)
+        finally:
+            self._answered[str(connection.status if connection.started else CLIENT_LEFT)] += 1
+
+    def _received(self, dialect: Dialect, incoming: Incoming, connection: ClientConnection) -> tuple[Exchange, Received]:
+        """A request for a model, and the first that its machine hears."""
         key = self._keys.check(dialect.credential(incoming.headers))
-        connection.also = dialect.head(incoming.shown_id)
+        shown_id = incoming.shown_id
+        connection.also = dialect.head(shown_id)
         ask = dialect.read(incoming.body) if not isinstance(key, ApiError) else key
         model = "" if isinstance(ask, ApiError) else ask.model
         pool = self.config.models.get(model, "")
         started_at = self.clock.now()
-        limit_s, wanted_s = self.config.limits.request_timeout_s, read_timeout(incoming.headers.get("x-request-timeout", ""))
-        timeout_s = limit_s if wanted_s is None else min(limit_s, wanted_s)
+        timeout_s = self.config.limits.request_timeout_s
+        if (header := incoming.headers.get("x-request-timeout")) and (wanted_s := read_timeout(header)) is not None:
+            timeout_s = min(timeout_s, wanted_s)
         request = Request(
             id=incoming.id,
             client_id=incoming.client_id,
@@ -161,23 +180,15 @@ class Gateway:
             ends_at=started_at + timeout_s,
             return_wait_s=self.config.pools[pool].return_wait_s if pool else 0.0,
         )
-        names = Names(id=incoming.id, shown_id=incoming.shown_id, model=model, pool=pool)
+        names = Names(id=incoming.id, shown_id=shown_id, model=model, pool=pool)
         exchange = Exchange(self, request, connection, dialect, names, timeout_s=timeout_s)
         counted = isinstance(key, KeyRow) and self.limits.counts(key)
-        await exchange.run(Received(key=key, ask=ask, pool=pool, family=dialect.family, refusal=self._refusal(), counted=counted))
+        return exchange, Received(key=key, ask=ask, pool=pool, family=dialect.family, refusal=self._refusal(), counted=counted)
 
     def _refusal(self) -> ApiError | None:
         if not self.spool.trouble:
             return None
         return ApiError(status=503, code="usage_unavailable", message="usage cannot be recorded now", type="api_error", retry_after_s=5)
-
-
-def refuse(connection: ClientConnection, error: ApiError, incoming: Incoming) -> None:
-    """An error as the whole answer, in the shape of its route."""
-    dialect = dialect_of(incoming.path)
-    connection.also += dialect.head(incoming.shown_id)
-    body = dialect.error(error, Names(id=incoming.id, shown_id=incoming.shown_id))
-    connection.reply(error.status, body, retry_after_s=error.retry_after_s)
 
 
 def dialect_of(path: str) -> Dialect:

@@ -144,7 +144,7 @@ class Leases:
             if counter.weight == STREAMS:
                 counter.streams -= taken.stream
                 counter.left += taken.stream
-                if counter.left > counter.ahead():
+                if taken.stream and counter.left > counter.ahead():
                     self._wanted[counter] = None  # at once: another process may be waiting for it
             elif counter.weight == TOKENS and beyond:
                 if not counter.period <= now < counter.ends_at:

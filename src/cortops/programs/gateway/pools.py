@@ -8,31 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
 
 from cortops.programs.gateway.events import Granted, NotGranted
 from cortops.programs.gateway.member import MemberView
 from cortops.programs.gateway.select import Alone, Denied, PoolState, Rights, Slot
 from cortops.protocol.deadlines import Deadlines
 from cortops.protocol.gateway import GatewayConfig, Member
+from cortops.protocol.http import Site
 from cortops.words.clock import Clock
 
 POLL_EVERY_S = 0.02  # only while requests wait
 LET_OTHERS_S = 0.03  # longer than POLL_EVERY_S, so that each of the others has looked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """How a member is asked."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-
-    @classmethod
-    def of(cls, member: Member) -> Upstream:
-        """The member's base URL and the headers that every request to it carries."""
-        headers = (("Authorization", f"Bearer {member.api_key}"), ("Content-Type", "application/json"))
-        return cls(url=member.url.rstrip("/"), headers=headers)
 
 
 class Pools:
@@ -46,7 +32,7 @@ class Pools:
         self._wait_s: dict[str, float] = {}
         self._states: dict[str, PoolState] = {}  # of pools that are no longer declared too, until their last request has ended
         self._declared: tuple[str, ...] = ()
-        self._upstreams: dict[tuple[str, str], Upstream] = {}
+        self._sites: dict[tuple[str, str], Site] = {}  # of (pool, member)
         self._drained: frozenset[str] = frozenset()
         self._waiting: dict[tuple[str, int], asyncio.Future[Slot]] = {}
         self._others_until: dict[str, float] = {}  # pool -> when we may look again, monotonic
@@ -65,10 +51,10 @@ class Pools:
                 self._states[name] = PoolState(pool, self._rights)
                 self._states[name].drain(self._drained, now)
             self._wait_s[name] = pool.queue_wait_s
-            self._upstreams |= {(name, member.name): Upstream.of(member) for member in pool.members}
+            self._sites |= {(name, member.name): site_of(member) for member in pool.members}
         self._declared = tuple(config.pools)
         kept = {(name, member.name) for name, state in self._states.items() for member in state.members(now)}
-        self._upstreams = {key: upstream for key, upstream in self._upstreams.items() if key in kept}
+        self._sites = {key: site for key, site in self._sites.items() if key in kept}
         if at_work:
             for name in self._states:
                 self._pump(name)
@@ -82,8 +68,9 @@ class Pools:
                 self._pump(name)
         return list(changed)
 
-    def upstream(self, pool: str, member: str) -> Upstream:
-        return self._upstreams[pool, member]
+    def site(self, pool: str, member: str) -> Site:
+        """Where the member is asked, with the headers that every request to it carries."""
+        return self._sites[pool, member]
 
     def views(self) -> dict[str, list[MemberView]]:
         """Every declared pool's members, and of those that are no longer declared the ones that still have requests."""
@@ -149,10 +136,11 @@ class Pools:
 
     def release(self, pool: str, slot: Slot) -> None:
         """The request on `slot` is over; who waits gets it, other processes by their own look."""
-        self._states[pool].release(slot)
+        state = self._states[pool]
+        state.release(slot)
         if self._rights.others_wait(pool):
             self._others_until[pool] = self._clock.monotonic() + LET_OTHERS_S
-        else:
+        elif state.queued:
             self._pump(pool)
 
     def _lets_others(self, pool: str) -> bool:
@@ -190,3 +178,8 @@ class Pools:
             self._rights.wait(pool, False)
         elif state.unsettled(now):
             self._somebody_waits.set()
+
+
+def site_of(member: Member) -> Site:
+    """Its base URL, and the headers that every request to it carries."""
+    return Site.of(member.url, (("Authorization", f"Bearer {member.api_key}"), ("Content-Type", "application/json")))

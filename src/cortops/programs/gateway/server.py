@@ -31,7 +31,7 @@ ANSWER_GRACE_S = 15.0  # past request_timeout_s, for the answer that says so
 ONCE = frozenset({"host", "authorization", "x-api-key", "x-request-id", "content-type"})  # twice is an attempt to confuse
 
 
-Handler = Callable[[Incoming, "ClientConnection"], Awaitable[None]]
+Handler = Callable[[Incoming, "ClientConnection"], Awaitable[None] | None]  # None: it has answered already
 
 
 class Phase(Enum):
@@ -158,7 +158,7 @@ class ClientConnection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[str, str] = {}
         self._head_size = 0
-        self._fields_size = 0
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head, as they came
         self._parts: list[bytes] = []
         self._size = 0
         self._wrong: ApiError | None = None
@@ -236,8 +236,8 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = server.clock.monotonic() + server.limits.request_timeout_s + ANSWER_GRACE_S
             if (error := current.error) is not None:
                 self.reply(error.status, server.error_body(current), retry_after_s=error.retry_after_s)
-            else:
-                await server.handle(current, self)
+            elif (answering := server.handle(current, self)) is not None:
+                await answering
             assert self.started, "the handler answers every request"
             if not self._keep:
                 self.close(linger=error is not None)
@@ -323,7 +323,7 @@ class ClientConnection(asyncio.Protocol):
         if self._phase is BROKEN:
             return
         self._phase = BROKEN
-        self._parts, self._headers = [], {}
+        self._parts, self._fields, self._headers = [], [], {}
         self._enqueue(Incoming(id=self._server.new_id(), path=self._url.partition(b"?")[0].decode("latin-1"), error=error))
 
     def _enqueue(self, incoming: Incoming) -> None:
@@ -355,21 +355,22 @@ class ClientConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._phase is not HEAD:  # trailers are not wanted
-            return
-        self._fields_size += len(name) + len(value) + 4
-        key = name.decode("latin-1").lower()
-        if key in self._headers and key in ONCE:
-            self._wrong = self._wrong or bad_request(400, "repeated_header", f"the header {key} is there twice")
-        self._headers[key] = value.decode("latin-1")
+        if self._phase is HEAD:  # trailers are not wanted
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._phase is not HEAD:
             return
         assert self._parser is not None
-        headers, self._version, size = self._headers, self._parser.get_http_version(), len(self._url) + self._fields_size
+        headers, self._version, size = self._headers, self._parser.get_http_version(), len(self._url) + 4 * len(self._fields)
+        for name, value in self._fields:
+            size += len(name) + len(value)
+            key = name.decode("latin-1").lower()
+            if key in headers and key in ONCE:
+                self._wrong = self._wrong or bad_request(400, "repeated_header", f"the header {key} is there twice")
+            headers[key] = value.decode("latin-1")
         wrong = head_error(headers, self._version, size, upgrade=self._parser.should_upgrade(), limits=self._server.limits)
-        self._wrong = self._wrong or wrong
+        self._fields, self._wrong = [], self._wrong or wrong
         if self._wrong is None and "expect" in headers and headers["expect"].lower() == "100-continue" and self.is_idle:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = BODY

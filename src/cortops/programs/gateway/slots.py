@@ -11,13 +11,16 @@ import errno
 import fcntl
 import hashlib
 import os
+import struct
 from pathlib import Path
 
 from cortops.programs.gateway.select import Slot
 from cortops.protocol.gateway import IN_FLIGHT_MAX
 from cortops.words.errors import StoreUnavailable
 
+FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux, fcntl(2)
 ALL, PART, NONE = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_UN
+FREE = struct.pack("h", fcntl.F_UNLCK)
 HELD = frozenset({errno.EAGAIN, errno.EACCES})  # another process has it; fcntl(2) allows both
 WAITING_FROM = 2**62  # above every slot: SESSION_MAX * IN_FLIGHT_MAX is 2**59
 
@@ -36,7 +39,7 @@ class SlotFile:
         self._path = path
         self._trouble = ""
         self._places: dict[str, int] = {}  # pool -> where its waiting byte lies
-        self._waits: set[str] = set()  # pools for which requests wait here
+        self._questions: dict[str, bytes] = {}  # pool -> who has a lock on its waiting byte, as fcntl asks it
         self._taken: set[int] = set()  # the kernel grants a process its own lock a second time
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,19 +73,20 @@ class SlotFile:
         self._lock(NONE, place)
 
     def wait(self, pool: str, waiting: bool) -> None:
-        """As Rights.wait: every process whose requests wait shares the lock on the pool's byte. Say it again now and then: it is refused
-        in the moment in which another process looks who waits.
-        """
-        (self._waits.add if waiting else self._waits.discard)(pool)
+        """As Rights.wait: every process whose requests wait shares the lock on the pool's byte."""
         self._lock(PART if waiting else NONE, self._place(pool))
 
     def others_wait(self, pool: str) -> bool:
-        """As Rights.others_wait: who can have the byte for itself has no other beside it. A lock that is refused stays what it was."""
-        place = self._place(pool)
-        if not self._lock(ALL, place):
+        """As Rights.others_wait: who could have the byte for itself has no other beside it; asking takes nothing."""
+        question = self._questions.get(pool)
+        if question is None:
+            question = self._questions[pool] = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, self._place(pool), 1, 0)
+        try:
+            found = fcntl.fcntl(self._file, fcntl.F_GETLK, question)
+        except OSError as error:
+            self._trouble = f"the slot file {self._path} cannot be locked: {error.strerror}"
             return True
-        self._lock(PART if pool in self._waits else NONE, place)
-        return False
+        return found[:2] != FREE
 
     def close(self) -> None:
         """Give everything back."""

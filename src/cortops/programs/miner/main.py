@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from dataclasses import dataclass
 from typing import NoReturn
@@ -16,6 +17,7 @@ from cortops.programs.common.steps import TaskSteps
 from cortops.programs.miner.buffers import Buffers
 from cortops.programs.miner.engine import is_reachable
 from cortops.programs.miner.links import Links
+from cortops.programs.miner.network_runner import SEED_BITS, NetworkRunner
 from cortops.programs.miner.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import MinerSettings
@@ -44,12 +46,18 @@ async def serve(settings: MinerSettings, log: Log, clock: Clock) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(settings, chain, http, buffers, clock, log, group)
+            network_runner: NetworkRunner | None = None
+            if chain.network_tasks is not None:
+                network_runner = NetworkRunner(chain.network_tasks, settings, chain, http, lambda: secrets.randbits(SEED_BITS), clock, log)
 
             def health() -> Health:
-                return _health(settings, chain, links, runner, seen, steps)
+                more = {} if network_runner is None else network_runner.facts()
+                return _health(settings, chain, links, runner, seen, steps, more)
 
             async def tell(batch: Batch) -> None:
                 steps.tell(batch)
+                if network_runner is not None:
+                    network_runner.on_batch(batch)
                 await runner.on_batch(batch)
 
             async with serve_health(settings.bind_ips, settings.port, health) as port:
@@ -57,12 +65,16 @@ async def serve(settings: MinerSettings, log: Log, clock: Clock) -> None:
                 group.create_task(links.run())
                 group.create_task(_look(settings, chain, http, seen, clock))
                 group.create_task(_ping(settings, chain, seen, clock, log))
+                if network_runner is not None:
+                    group.create_task(network_runner.run())
                 await chain.follow(runner.started, tell)
     finally:
         await http.close()
 
 
-def _health(settings: MinerSettings, chain: Chain, links: Links, runner: Runner, seen: _Seen, steps: TaskSteps) -> Health:
+def _health(
+    settings: MinerSettings, chain: Chain, links: Links, runner: Runner, seen: _Seen, steps: TaskSteps, more: dict[str, object]
+) -> Health:
     why = list(chain.why())
     if seen.registered is False:
         why.append("this node is not registered")
@@ -80,6 +92,7 @@ def _health(settings: MinerSettings, chain: Chain, links: Links, runner: Runner,
         in_flight=runner.in_flight,
         last_commit_at=runner.last_commit_at,
         task_steps=steps.counts,
+        **more,
     )
 
 

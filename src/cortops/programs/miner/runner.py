@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cortops.contracts.abi import Event as ChainEvent
 from cortops.contracts.follow import Batch
@@ -20,9 +21,13 @@ from cortops.programs.miner.reading import mined, reading, time_for
 from cortops.protocol.chat import REPLY_TEXT_BYTES_MAX, Assembly, Note
 from cortops.protocol.http import HttpClient, HttpFailure
 from cortops.protocol.link import Chunk, Failed, Result
+from cortops.protocol.payload_urn import is_urn
 from cortops.protocol.settings import MinerSettings
 from cortops.words.clock import Clock
-from cortops.words.errors import BadInput, ChainError, StepFailed
+from cortops.words.errors import BadInput, ChainError, PayloadError, StepFailed
+
+if TYPE_CHECKING:
+    from cortops.programs.miner.private import Payloads
 
 TASKS_MAX = 64  # at once; more are left to the oracle
 SUBMISSIONS_MAX = 256  # of others too, remembered so that an assignment needs no look back
@@ -52,6 +57,7 @@ class Runner:
         self._group = group
         self._running: dict[Key, _Running] = {}
         self._recent: OrderedDict[Key, Progress] = OrderedDict()
+        self._payloads: Payloads | None = None  # from the first private task on
         self.last_commit_at: float | None = None
 
     @property
@@ -137,9 +143,9 @@ class Runner:
                 self._send(key, "commit", network.commit(*key, text))
             case machine.Sync(attempt=attempt):
                 self._group.create_task(self._sync(key, attempt))
-            case machine.Leave(why=why):
-                self._log.warning("task_left", session=key[0], task=key[1], why=why[:200])
-                self._buffers.put(key, Failed(session=key[0], task=key[1], why=why))
+            case machine.Leave(why=why, code=code):
+                self._log.warning("task_left", session=key[0], task=key[1], why=why[:200], **({"code": code} if code else {}))
+                self._buffers.put(key, Failed(session=key[0], task=key[1], why=why, code=code))
             case machine.Forget():
                 self._buffers.close(key)
                 self._running.pop(key, None)
@@ -174,19 +180,31 @@ class Runner:
         timeout_s = time_for(running.progress, self._settings.task_timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await self._reply(key, running.progress, timeout_s)
-        except (HttpFailure, BadInput, StepFailed, TimeoutError) as error:
+                reply, text = await self._answer(key, running.progress, timeout_s)
+        except (HttpFailure, BadInput, StepFailed, PayloadError, TimeoutError) as error:
             why = f"no result within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
-            self._feed(key, machine.EngineFailed(why=why))
+            self._feed(key, machine.EngineFailed(why=why, code=error.code if isinstance(error, PayloadError) else ""))
             return
         finish = reply.finish_reason or "stop"
         running.note = Note(finish_reason=finish, usage=reply.usage)
-        text = reply.text
         self._buffers.put(key, Result(session=session, task=task, text=text, finish_reason=finish, usage=reply.usage))
         self._feed(key, machine.EngineDone(text=text, text_hash=result_hash(text)))
 
-    async def _reply(self, key: Key, progress: Progress, timeout_s: float) -> Assembly:
-        """The engine's whole reply, streamed on the way. What would not fit on chain ends it, as max_tokens does."""
+    async def _answer(self, key: Key, progress: Progress, timeout_s: float) -> tuple[Assembly, str]:
+        """The engine's reply, and what is committed of it: its text, or of a private task the name of the sealed text."""
+        if not is_urn(progress.text):
+            reply = await self._reply(key, progress, timeout_s, streams=True)
+            return reply, reply.text
+        if self._payloads is None:
+            from cortops.programs.miner.private import Payloads  # sealing and storage cost memory that most miners never need
+
+            self._payloads = Payloads.of(self._settings, self._chain.wallet, self._http, self._clock)
+        opened = await self._payloads.open(key, progress)
+        reply = await self._reply(key, opened.progress, timeout_s, streams=False)
+        return reply, await self._payloads.keep(key, opened, reply.text)
+
+    async def _reply(self, key: Key, progress: Progress, timeout_s: float, *, streams: bool) -> Assembly:
+        """The engine's whole reply, streamed on the way if it may be. What would not fit on chain ends it, as max_tokens does."""
         session, task = key
         settings = self._settings
         reply, index = Assembly(), 0
@@ -202,6 +220,7 @@ class Runner:
                     after_ms = round((self._clock.monotonic() - asked_at) * 1000, 1)
                     self._log.info("engine_began", session=session, task=task, after_ms=after_ms)
                 reply = longer
-                self._buffers.put(key, Chunk(session=session, task=task, index=index, data=chunk))
-                index += 1
+                if streams:
+                    self._buffers.put(key, Chunk(session=session, task=task, index=index, data=chunk))
+                    index += 1
         return reply

@@ -67,9 +67,10 @@ class EngineDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFailed:
-    """The engine gave no text."""
+    """The engine gave no text, or a private payload could not be had. code: of a payload's fault, else empty."""
 
     why: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class Leave:
     """Nothing more can be done; the oracle's deadline moves the task on."""
 
     why: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +169,10 @@ def step(task: Task, event: Event) -> Step:
             if task.engine is not Engine.RUNNING:
                 return task, ()
             return _next(replace(task, engine=Engine.DONE, text=text, text_hash=text_hash))
-        case EngineFailed(why=why):
+        case EngineFailed(why=why, code=code):
             if task.engine is not Engine.RUNNING:
                 return task, ()
-            return replace(task, engine=Engine.FAILED, left=True), (Leave(why=why),)
+            return replace(task, engine=Engine.FAILED, left=True), (Leave(why=why, code=code),)
         case SendFailed(why=why):
             if task.left:
                 return task, ()

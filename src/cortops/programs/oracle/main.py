@@ -14,6 +14,8 @@ from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
 from cortops.programs.common.role import Role
 from cortops.programs.common.steps import TaskSteps
+from cortops.programs.oracle.network_runner import NetworkRunner
+from cortops.programs.oracle.network_task import Pace
 from cortops.programs.oracle.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import OracleSettings
@@ -28,6 +30,10 @@ async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             runner = Runner(settings, chain, clock, log, group)
+            network_runner: NetworkRunner | None = None
+            if chain.network_tasks is not None:
+                pace = Pace(every_s=settings.network_every_s, step_s=settings.network_step_s)
+                network_runner = NetworkRunner(chain.network_tasks, pace, chain, clock, log)
 
             def health() -> Health:
                 why = chain.why() + (("this node does not hold the oracle role of the session queue",) if role.held is False else ())
@@ -38,16 +44,21 @@ async def serve(settings: OracleSettings, log: Log, clock: Clock) -> None:
                     open_tasks=runner.open_tasks,
                     oldest_open_s=round(runner.oldest_open_s, 1),
                     task_steps=steps.counts,
+                    **({} if network_runner is None else network_runner.facts()),
                 )
 
             async def tell(batch: Batch) -> None:
                 steps.tell(batch)
+                if network_runner is not None:
+                    network_runner.on_batch(batch)
                 await runner.on_batch(batch)
 
             async with serve_health(settings.bind_ips, settings.port, health) as port:
                 log.info("serving", health=f"{settings.bind_ips[-1]}:{port}", address=chain.address)
                 group.create_task(role.look(chain, clock))
                 group.create_task(runner.tick())
+                if network_runner is not None:
+                    group.create_task(network_runner.run())
                 await chain.follow(runner.started, tell)
     finally:
         await http.close()

@@ -23,7 +23,7 @@ from cortops.protocol.chat import Note
 from cortops.protocol.link import Chunk, Failed, Result
 from cortops.protocol.routes import TaskRequest
 from cortops.words.clock import Clock
-from cortops.words.errors import CallReverted, ChainError, RpcRefused
+from cortops.words.errors import PAYLOAD_CODES, CallReverted, ChainError, RpcRefused
 
 OUTPUT_WAITING_MAX = 16_384  # commands that a slow client may leave unread before it counts as gone
 SETTLE_TIMEOUT_S = 30.0
@@ -200,8 +200,8 @@ class Desk:
                 self._feed(live, machine.ChunkCame(miner=miner, index=index, chunk=data))
             case Result(text=text, finish_reason=finish, usage=usage):
                 self._feed(live, machine.ResultCame(miner=miner, text=text, finish_reason=finish, usage=usage))
-            case Failed(why=why):
-                self._feed(live, machine.MinerFailed(miner=miner, why=why[:200]))
+            case Failed(why=why, code=code):
+                self._feed(live, machine.MinerFailed(miner=miner, why=why[:200], code=code if code in PAYLOAD_CODES else ""))
 
     # --- inside ---
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
+from cortops.programs.router.offers import Answered
+from cortops.programs.router.payload_errors import status_of
 from cortops.programs.router.request import SubmitFailed
-from cortops.protocol.routes import ErrorBody, error_json
-from cortops.words.errors import CallReverted, ChainError, ChainUnreachable
+from cortops.protocol.routes import TASK_HEADER, ErrorBody, error_json
+from cortops.words.errors import BadInput, CallReverted, ChainError, ChainUnreachable, CortopsError, PayloadError
+
+_PLACE = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
 
 # What the contracts say -> what the client hears.
 _REASONS = {
@@ -38,6 +44,37 @@ def error_body(status: int, code: str, message: str, param: str | None = None) -
 
 def error_response(status: int, code: str, message: str, param: str | None = None, task: str = "") -> web.Response:
     """A refusal in the one error shape; `task` names what it happened to."""
-    headers = {"X-Cortensor-Task": task} if task else {}
+    headers = {TASK_HEADER: task} if task else {}
     body = error_json(error_body(status, code, message, param))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+class Refuse(Exception):
+    """A call that is not taken, from anywhere below `Offers.answer`."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None, *, task: str = "") -> None:
+        super().__init__(message)
+        self.answered = refused(status, code, message, param, task)
+
+
+def refused(status: int, code: str, message: str, param: str | None = None, task: str = "") -> Answered:
+    """A refusal as `Offers` gives it."""
+    body = error_body(status, code, message, param)
+    told = {"message": body.message, "type": body.type, "code": body.code, "param": body.param}
+    return Answered(status=status, body={"error": told}, headers={TASK_HEADER: task} if task else {})
+
+
+def refusal_answered(error: CortopsError) -> Answered:
+    """Any error of ours as its caller hears it."""
+    match error:
+        case BadInput():
+            found = _PLACE.match(error.what)  # msgspec's sentence, with the place as OpenAI's `param`
+            return refused(400, "invalid_request", found[1] if found else error.what, found[2] if found else None)
+        case CallReverted():
+            return refused(404, "not_found", error.why)
+        case ChainError():
+            return refused(503, "chain_unreachable", error.what)
+        case PayloadError():
+            return refused(status_of(error), error.code, error.what)
+        case _:
+            return refused(500, "router_error", error.what)

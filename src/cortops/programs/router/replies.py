@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -15,8 +16,8 @@ from cortops.protocol.routes import SSE_DONE, chat_event, chat_reply, native_rep
 class Form(Protocol):
     """How one route writes."""
 
-    def whole(self, task: str, answer: Answer) -> bytes:
-        """The body of a plain answer; `task` is session/task."""
+    def whole(self, task: str, answer: Answer) -> Mapping[str, Any]:
+        """The body of a plain answer, JSON values throughout; `task` is session/task."""
 
     def delta(self, task: str, delta: Delta) -> bytes:
         """One event, or b"" for what this form does not show."""
@@ -35,7 +36,7 @@ class ChatForm:
     include_usage: bool
     _begun: bool = field(default=False, init=False)
 
-    def whole(self, task: str, answer: Answer) -> bytes:
+    def whole(self, task: str, answer: Answer) -> Mapping[str, Any]:
         reply = chat_reply(
             id=self._id(task),
             created=self.created,
@@ -45,7 +46,7 @@ class ChatForm:
             finish_reason=answer.finish_reason,
             usage=answer.usage,
         )
-        return msgspec.json.encode(reply)
+        return cast("Mapping[str, Any]", msgspec.to_builtins(reply))
 
     def delta(self, task: str, delta: Delta) -> bytes:
         if not self._begun:  # the first delta names the role, whatever the engine did
@@ -73,8 +74,8 @@ class NativeForm:
     model: str
     created: int
 
-    def whole(self, task: str, answer: Answer) -> bytes:
-        return msgspec.json.encode(self._reply(task, answer.text, answer))
+    def whole(self, task: str, answer: Answer) -> Mapping[str, Any]:
+        return cast("Mapping[str, Any]", msgspec.to_builtins(self._reply(task, answer.text, answer)))
 
     def delta(self, task: str, delta: Delta) -> bytes:
         return sse(self._reply(task, delta.content, None)) if delta.content else b""

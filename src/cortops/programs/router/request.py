@@ -79,10 +79,11 @@ class ResultCame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinerFailed:
-    """A miner says that it will commit nothing."""
+    """A miner says that it will commit nothing. code: of a private payload's fault, else empty."""
 
     miner: str
     why: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +161,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The whole committed text; `rest` is what a stream has not written yet."""
+    """The whole committed text; `rest` is what a stream has not written yet. miner: who committed it."""
 
     text: str
     rest: Delta
     finish_reason: str
     usage: Usage | None
+    miner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +301,7 @@ def _committed(request: Request, event: Committed) -> Step:
         rest=rest,
         finish_reason=said.finish_reason if said else ("tool_calls" if calls else "stop"),
         usage=said.usage if said else None,
+        miner=event.miner,
     )
     return replace(request, phase=Phase.ANSWERED), (answer, Forget())
 
@@ -309,7 +312,7 @@ def _miner_failed(request: Request, event: MinerFailed) -> Step:
     after = replace(request, failed=request.failed | {event.miner})
     if event.miner != request.source and any(miner not in after.failed for miner in request.miners):
         return after, ()
-    return _fail(after, Fail(status=502, code="engine_failed", message=f"the miner gave no result: {event.why}"))
+    return _fail(after, Fail(status=502, code=event.code or "engine_failed", message=f"the miner gave no result: {event.why}"))
 
 
 def _client_back(request: Request, stream: bool) -> Step:

@@ -10,7 +10,7 @@ from cortops.contracts.path import find_events
 from cortops.contracts.sender import Receipt
 from cortops.programs.common.chain import Chain
 from cortops.programs.common.progress import Key
-from cortops.programs.validator.judge import Judgement
+from cortops.programs.validator.evidence import Judgement
 from cortops.programs.validator.reading import RECORDED, Story, story_of, unjudged
 from cortops.words.errors import CallReverted
 

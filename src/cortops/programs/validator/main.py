@@ -9,19 +9,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+from aiohttp import web
+
 from cortops.contracts.network import VALIDATOR_ROLE
 from cortops.programs.common.chain import Chain
 from cortops.programs.common.health import Health, serve_health
 from cortops.programs.common.logs import Log
 from cortops.programs.common.process import env_file, start
 from cortops.programs.common.role import Role
+from cortops.programs.validator.evidence_store import EvidenceStore
 from cortops.programs.validator.ledger import ChainLedger
 from cortops.programs.validator.model import Comparer, Model
+from cortops.programs.validator.rubric import EngineRubric
 from cortops.programs.validator.runner import Runner
 from cortops.protocol.http import HttpClient
 from cortops.protocol.settings import ValidatorSettings
+from cortops.protocol.validation import RUNS, VALIDATOR_V1, VALIDATOR_V3, Policy
 from cortops.words.clock import Clock, SystemClock
-from cortops.words.errors import BadInput
+from cortops.words.errors import BadInput, StoreUnavailable
 
 
 def minilm(settings: ValidatorSettings) -> Callable[[], Comparer]:
@@ -37,36 +43,70 @@ def minilm(settings: ValidatorSettings) -> Callable[[], Comparer]:
     return load
 
 
-async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Callable[[], Comparer] | None = None) -> None:
-    """Run the validator until cancelled. load: of what compares meanings, by default the model of the settings."""
+def policy_of(settings: ValidatorSettings) -> Policy:
+    """The policy of the settings. BadInput where they contradict themselves."""
     if not 0 < settings.similarity_min <= 1:
         raise BadInput(f"VALIDATOR_SIMILARITY_MIN is {settings.similarity_min:g}, it must be above 0 and at most 1", where="env file")
+    if settings.runs == VALIDATOR_V1:
+        raise BadInput("validatorv1 regulates network tasks, and this program judges tasks of users", where="env file")
+    if settings.runs not in RUNS:
+        raise BadInput(f"VALIDATOR_RUNS is {settings.runs!r}, it must be one of {', '.join(RUNS)}", where="env file")
+    if settings.runs == VALIDATOR_V3 and not (settings.engine_url and settings.engine_model):
+        raise BadInput("a validatorv3 needs its judge's engine: LLM_URL and LLM_MODEL", where="env file")
+    return msgspec.structs.replace(Policy.parse(settings.policy), similarity_min=settings.similarity_min)
+
+
+def evidence_route(store: EvidenceStore) -> web.RouteDef:
+    """GET /evidence/SESSION/TASK: what our verdicts on a task rest on, the newest first."""
+
+    async def tell(request: web.Request) -> web.Response:
+        key = int(request.match_info["session"]), int(request.match_info["task"])
+        try:
+            found = store.of_task(key)
+        except StoreUnavailable as error:
+            return web.Response(status=503, body=msgspec.json.encode({"error": error.as_dict()}), content_type="application/json")
+        body = msgspec.json.encode({"session": key[0], "task": key[1], "evidence": found})
+        return web.Response(status=200 if found else 404, body=body, content_type="application/json")
+
+    return web.get(r"/evidence/{session:\d{1,18}}/{task:\d{1,18}}", tell)
+
+
+async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Callable[[], Comparer] | None = None) -> None:
+    """Run the validator until cancelled. load: of what compares meanings, by default the model of the settings."""
+    policy = policy_of(settings)
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
     role, model = Role("session_queue_validation", VALIDATOR_ROLE), Model(load or minilm(settings), clock, log)
+    store = EvidenceStore(settings.evidence_path)
+    rubrics: EngineRubric | None = None
+    if settings.runs == VALIDATOR_V3:
+        rubrics = EngineRubric(http, settings.engine_url, settings.engine_model, policy.rubric, clock, log)
     try:
         async with asyncio.TaskGroup() as group:
-            runner = Runner(ChainLedger(chain), model, settings.similarity_min, clock, log, group)
+            runner = Runner(ChainLedger(chain), model, policy, store, clock, log, group, rubrics)
 
             def health() -> Health:
-                return _health(chain, role, model, runner)
+                return _health(chain, role, model, runner, rubrics)
 
-            async with serve_health(settings.bind_ips, settings.port, health) as port:
+            async with serve_health(settings.bind_ips, settings.port, health, (evidence_route(store),)) as port:
                 log.info("serving", health=f"{settings.bind_ips[-1]}:{port}", address=chain.address)
                 group.create_task(model.run())
                 group.create_task(role.look(chain, clock))
                 group.create_task(runner.tick())
                 await chain.follow(runner.started, runner.on_batch)
     finally:
+        store.close()
         await http.close()
 
 
-def _health(chain: Chain, role: Role, model: Model, runner: Runner) -> Health:
+def _health(chain: Chain, role: Role, model: Model, runner: Runner, rubrics: EngineRubric | None) -> Health:
     why = list(chain.why())
     if role.held is False:
         why.append("this node does not hold the validator role of the validation contract")
     if model.state == "failed":
         why.append(f"the embedding model could not be loaded: {model.why}")
+    if rubrics is not None and rubrics.lost:
+        why.append(f"the judge's engine does not answer: {rubrics.lost}")
     return Health.judge(
         tuple(why),
         **chain.facts(),
@@ -77,6 +117,7 @@ def _health(chain: Chain, role: Role, model: Model, runner: Runner) -> Health:
         tasks_pending=runner.pending,
         oldest_pending_s=round(runner.oldest_pending_s, 1),
         tasks_left=runner.tasks_left,
+        tasks_skipped=runner.tasks_skipped,
         last_verdict_at=runner.last_verdict_at,
     )
 

@@ -9,12 +9,17 @@ from cortops.contracts.follow import Batch
 from cortops.programs.common.logs import Log
 from cortops.programs.common.progress import Key, key_of
 from cortops.programs.validator import task as machine
-from cortops.programs.validator.judge import Judgement, Verdict, judge, texts_to_compare
+from cortops.programs.validator.evidence import Judgement, judgement
+from cortops.programs.validator.evidence_store import EvidenceStore
+from cortops.programs.validator.judge import Verdict, decide, texts_to_compare, texts_to_judge
 from cortops.programs.validator.ledger import Ledger
 from cortops.programs.validator.model import Model
-from cortops.programs.validator.reading import is_ours, with_results
+from cortops.programs.validator.reading import Story, is_ours, with_results
+from cortops.programs.validator.rubric import Rubrics
+from cortops.protocol.validation import Policy
+from cortops.protocol.verdict import Judged
 from cortops.words.clock import Clock
-from cortops.words.errors import ChainError, StepFailed
+from cortops.words.errors import ChainError, StepFailed, StoreUnavailable
 
 TICK_EVERY_S = 0.5
 PENDING_MAX = 512  # tasks that wait for a verdict; more are left, until the next start looks back
@@ -32,10 +37,23 @@ class _Pending:
 class Runner:
     """`started` before the first batch, then `on_batch` for each and `tick` for ever. judged: verdicts given so far, by name."""
 
-    def __init__(self, ledger: Ledger, model: Model, similarity_min: float, clock: Clock, log: Log, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        model: Model,
+        policy: Policy,
+        store: EvidenceStore,
+        clock: Clock,
+        log: Log,
+        group: asyncio.TaskGroup,
+        rubrics: Rubrics | None = None,
+    ) -> None:
+        """rubrics: the judge that is asked after the comparison; None in a validatorv2."""
         self._ledger = ledger
         self._model = model
-        self._similarity_min = similarity_min
+        self._policy = policy
+        self._store = store
+        self._rubrics = rubrics
         self._clock = clock
         self._log = log
         self._group = group
@@ -45,6 +63,7 @@ class Runner:
         self.judged = {verdict.name: 0 for verdict in Verdict}
         self.tasks_judged = 0
         self.tasks_left = 0
+        self.tasks_skipped = 0  # private ones, of which nobody can say anything
         self.last_verdict_at: float | None = None
 
     @property
@@ -142,18 +161,41 @@ class Runner:
                     self._leave(key, "the queue no longer keeps the task")
                 self._feed(key, one, machine.Settled())
                 return
-            table = await self._model.similarities(texts_to_compare(story.replicas))
-        except (ChainError, StepFailed) as error:
+            if story.private:
+                self.tasks_skipped += 1
+                self._log.info("task_skipped", session=key[0], task=key[1], why="private: only names of its texts are on chain")
+                self._feed(key, one, machine.Settled())
+                return
+            found = await self._judgement(key, story)
+            self._store.keep(key, found, self._clock.now())
+        except (ChainError, StepFailed, StoreUnavailable) as error:
             self._failed(key, one, "judge", error.what)
             return
-        judgement = judge(
+        self._feed(key, one, machine.Judged(judgement=found))
+
+    async def _judgement(self, key: Key, story: Story) -> Judgement:
+        """Compare, and ask the judge where there is one and its word can change something."""
+        policy, asked, rubrics = self._policy, story.asked, self._rubrics
+        table = await self._model.similarities(() if asked.unread else texts_to_compare(story.replicas, policy))
+
+        def similarity(text: str, other: str) -> float:
+            return table[text, other]
+
+        readings: dict[str, Judged] | None = None if rubrics is None else {}
+        decision = decide(story.replicas, similarity, policy, asked, readings)
+        if rubrics is not None and (texts := texts_to_judge(story.replicas, decision, policy)):
+            readings = await rubrics.readings(asked, texts)
+            decision = decide(story.replicas, similarity, policy, asked, readings)
+        return judgement(
+            decision,
             story.replicas,
-            lambda text, other: table[text, other],
-            similarity_min=self._similarity_min,
+            policy,
+            asked,
+            readings,
             absent=story.absent,
             task=f"{key[0]}/{key[1]}",
+            judge="" if rubrics is None else rubrics.model,
         )
-        self._feed(key, one, machine.Judged(judgement=judgement))
 
     async def _record(self, key: Key, one: _Pending, judgement: Judgement) -> None:
         """Write. What the contract refuses is read anew: a record of ours that is there already ends the task."""
@@ -173,8 +215,8 @@ class Runner:
             "recorded",
             session=key[0],
             task=key[1],
-            verdicts={verdict.miner: [verdict.verdict.name, verdict.score, verdict.reason] for verdict in judgement.verdicts},
-            evidence=judgement.evidence.decode(),
+            verdicts={verdict.miner: [verdict.verdict.name, verdict.score] for verdict in judgement.verdicts},
+            evidence=judgement.evidence_hash,
             block=receipt.block,
             tx=receipt.tx,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cortops.programs.validator.judge import Judgement
+from cortops.programs.validator.evidence import Judgement
 
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 60.0
 FAILURES_MAX = 25  # about 20 minutes; past it the task is left, until the next start looks back

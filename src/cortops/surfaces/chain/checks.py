@@ -11,6 +11,7 @@ from cortops.contracts.calls import MODULES
 from cortops.contracts.keccak import checksummed
 from cortops.environment.declared import Environment
 from cortops.environment.graph import rpc_entity
+from cortops.surfaces.chain import asks, child_checks, parent_checks, pool_checks, wallet_checks
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, rpc_url
 from cortops.surfaces.readings import answered_by_chain, bad, inconclusive, json_of, number_of, ok, reply_of
 from cortops.surfaces.site import Site
@@ -18,7 +19,6 @@ from cortops.words.entity import Entity
 from cortops.words.evidence import Check, Judge, Verdict
 from cortops.words.question import Question, Reply, Rpc
 
-HEAD_AGE_MAX_S = 60.0  # the development chain makes an empty block every 10 s
 CHAIN_ID, HEAD = "chain:id", "chain:head"
 
 _WORD = re.compile("0x0{24}[0-9a-f]{40}")
@@ -38,13 +38,14 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
     for sid in env.network.sessions:
         call = {"to": addresses.session, "data": static_call(load("session"), "isSessionActive(uint256)", sid)}
         yield Rpc(id=f"session:{sid}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
+    yield from asks.questions(env, site)
 
 
 def checks(env: Environment, site: Site) -> Iterator[Check]:
     rpc = rpc_entity(env)
     owner = env.owner_of(rpc)
     yield Check(entity=rpc, name="chain id", asks=(CHAIN_ID,), judge=_chain_id(env.network.chain_id), owner=owner, runbook="dashboard")
-    yield Check(entity=rpc, name="head age", asks=(HEAD,), judge=_head_age(), owner=owner)
+    yield Check(entity=rpc, name="head age", asks=(HEAD,), judge=_head_age(env.network.limits.head_age_max_s), owner=owner)
     for name in env.network.contracts.places():
         asked, code = f"code:{name}", load(ARTIFACTS[name]).runtime_code if env.takes_part else ""
         yield Check(entity=Entity("contract", name), name="code", asks=(asked,), judge=_code(asked, code), owner=owner, runbook="contracts")
@@ -55,6 +56,10 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
     for sid in env.network.sessions:
         asked = f"session:{sid}"
         yield Check(entity=Entity("session", str(sid)), name="active", asks=(asked,), judge=_active(asked), owner=owner, runbook="miner")
+    yield from pool_checks.checks(env)
+    yield from child_checks.checks(env, site)
+    yield from parent_checks.checks(env, site)
+    yield from wallet_checks.checks(env, site)
 
 
 def _chain_id(declared: int) -> Judge:
@@ -70,7 +75,7 @@ def _chain_id(declared: int) -> Judge:
     return judge
 
 
-def _head_age() -> Judge:
+def _head_age(age_max_s: float) -> Judge:
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
         answer = reply_of(replies, HEAD)
         if isinstance(answer, Verdict):
@@ -80,7 +85,7 @@ def _head_age() -> Judge:
         if made_at is None or number is None:
             return inconclusive(f"the head could not be read: {answer.text[:80]}")
         age_s = now - made_at
-        return (ok if age_s <= HEAD_AGE_MAX_S else bad)(f"block {number}, {max(age_s, 0):.0f} s old")
+        return (ok if age_s <= age_max_s else bad)(f"block {number}, {max(age_s, 0):.0f} s old")
 
     return judge
 

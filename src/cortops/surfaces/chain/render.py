@@ -13,6 +13,7 @@ from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
 from cortops.environment.model import DEPLOY, OracleNode, Session, ValidatorNode, WalletNode
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, init_code, rpc_url, salt
+from cortops.surfaces.chain.orbit_render import bridged
 from cortops.surfaces.site import Site, cite
 from cortops.words.entity import Entity
 from cortops.words.resource import Contract, ContractState, Funded, Resource, SecretRef
@@ -59,11 +60,12 @@ def _funded(env: Environment, site: Site, name: str, secret: str, because: str, 
         place=PLACE,
         entity=Entity("wallet", name),
         because=because,
-        needs=needs,
+        needs=(*needs, *bridged(env, name)),
         name=name,
         rpc_url=rpc_url(env),
         address=site.public[secret],
         at_least_wei=WALLET_MIN_WEI,
+        bridged=bool(bridged(env, name)),
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from cortops.environment.declared import Environment
 from cortops.environment.model import RouterNode
+from cortops.environment.private import in_clear
 from cortops.environment.traffic import Gateway, Instance, Pool
 from cortops.protocol.address import URL_SUFFIX
 from cortops.protocol.gateway import FIXED, GatewayConfig, Health, Limits, Listen, Member, Store
@@ -143,7 +144,7 @@ def _member(env: Environment, gateway: Gateway, host: str, pool: str, name: str)
     node = env.nodes[name]
     assert isinstance(node, RouterNode)
     models = [alias for alias, model in gateway.models.items() if model.pool == pool]
-    sessions = sorted({session for model in models for session in node.sessions.get(model, ())})
+    sessions = sorted({session for model in models for session in in_clear(env, node.sessions.get(model, ()))})
     return Member(
         name=name,
         url=f"http://{place(from_host(env, node.host, host), node.port)}",

@@ -9,7 +9,7 @@ from cortops.contracts.artifact import load
 from cortops.environment.declared import Environment
 from cortops.environment.foreign import ForeignNode
 from cortops.environment.graph import node_entity
-from cortops.environment.model import ChainNode, EngineNode, MinerNode, RouterNode, ValidatorNode, WalletNode
+from cortops.environment.model import ChainNode, MinerNode, RouterNode, ValidatorNode, WalletNode
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url
 from cortops.surfaces.nodes import foreign_checks
 from cortops.surfaces.reach import from_here
@@ -50,7 +50,7 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
             yield foreign_checks.check(env, name, owner)
             continue
         yield Check(entity=entity, name="health", asks=(f"health:{name}",), judge=healthy(f"health:{name}"), owner=owner, runbook=runbook)
-        if not isinstance(node, ChainNode | EngineNode):
+        if isinstance(node, WalletNode):
             asked = f"registered:{name}"
             yield Check(entity=entity, name="registration", asks=(asked,), judge=_registered(asked), owner=owner, runbook=runbook)
     for sid, session in env.network.sessions.items():

@@ -7,7 +7,8 @@ from typing import Any
 
 from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
-from cortops.environment.model import ChainNode, EngineNode, MinerNode, Node, OracleNode, RouterNode, ValidatorNode, WalletNode
+from cortops.environment.model import ChainNode, Engine, EngineNode, MinerNode, Node, OracleNode, RouterNode, ValidatorNode, WalletNode
+from cortops.environment.orbit_nodes import BatchPosterNode, OrbitNode, SequencerNode, StakerNode
 from cortops.protocol.envfile import render as env_text
 from cortops.protocol.settings import (
     DevchainSettings,
@@ -17,13 +18,17 @@ from cortops.protocol.settings import (
     RouterSettings,
     ValidatorSettings,
 )
+from cortops.protocol.validation import Policy
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url_on
 from cortops.surfaces.chain.render import PLACE, discovery_needs
 from cortops.surfaces.fleet.render import release_blob
-from cortops.surfaces.nodes import foreign
+from cortops.surfaces.nodes import foreign, orbit
+from cortops.surfaces.nodes.agents import for_agents
+from cortops.surfaces.nodes.families import router_families
+from cortops.surfaces.payloads import render as payloads
 from cortops.surfaces.reach import from_host, listens_on, place
 from cortops.surfaces.services.render import own_program, service
-from cortops.surfaces.site import HostSite, Site, cite
+from cortops.surfaces.site import HostSite, Site, cite, data_folder
 from cortops.words.resource import Blob, Content, Directory, File, Resource, SecretRef
 
 _SECRET_MARK = "\x00{}\x00"  # stands for a secret while the text is made; split into Content afterwards
@@ -36,7 +41,7 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
         host = site.hosts[node.host]
         match node:
             case ChainNode():
-                yield from _chain(env, host, name, node)
+                yield from _chain(env, site, host, name, node)
             case EngineNode():
                 yield from _engine(env, host, name, node)
             case RouterNode():
@@ -47,24 +52,36 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
                 yield from _oracle(env, site, host, name, node)
             case ValidatorNode():
                 yield from _validator(env, site, host, name, node)
+            case SequencerNode() | BatchPosterNode() | StakerNode():
+                yield from _orbit(env, site, host, name, node)
             case _:
                 yield from foreign.render(env, host, name, node)
 
 
-def _chain(env: Environment, host: HostSite, name: str, node: ChainNode) -> Iterator[Resource]:
+def _chain(env: Environment, site: Site, host: HostSite, name: str, node: ChainNode) -> Iterator[Resource]:
     blob = release_blob(env, host, node.release)
     data = host.folder(host.data(name), cite(env, "nodes", name), keep=True)
     settings = DevchainSettings(
         anvil_path=blob.path,
         data_path=data.path,
-        chain_id=env.network.chain_id,
+        chain_id=orbit.chain_id(env, name),
         bind_ips=listens_on(env, name, node.host),
         port=node.port,
         health_port=node.health_port,
+        **orbit.of_chain(env, site, name),
     )
     yield data
     yield from _program(
-        env, host, "devchain", name, node, settings.to_env(), inputs=(blob,), folders=(data,), ports=(node.port, node.health_port)
+        env,
+        host,
+        "devchain",
+        name,
+        node,
+        settings.to_env(),
+        inputs=(blob,),
+        folders=(data,),
+        ports=(node.port, node.health_port),
+        needs=orbit.before_chain(env, name),
     )
 
 
@@ -92,18 +109,23 @@ def _router(env: Environment, site: Site, host: HostSite, name: str, node: Route
         ws_port=node.ws_port,
         sessions=tuple(sorted({session for sessions in node.sessions.values() for session in sessions})),
         request_timeout_s=node.request_timeout_s,
+        **router_families(env, name, node, secret_mark),
+        **for_agents(env, name, node, listens_on(env, name, node.host), lambda secret: _handed_over(site, secret)),
+        **payloads.of_router(env, site, host, name, lambda secret: _handed_over(site, secret)),
     )
-    yield from _program(env, host, "router", name, node, settings.to_env(), ports=(node.port, node.ws_port), needs=_chain_needs(env, name))
+    ports = (node.port, node.ws_port, *((node.mcp.port,) if node.mcp is not None else ()))
+    yield from _program(env, host, "router", name, node, settings.to_env(), ports=ports, needs=_chain_needs(env, name))
 
 
 def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerNode) -> Iterator[Resource]:
-    url, model = engine_of(env, node)
+    url, model = engine_of(env, node.engine, node.host)
     settings = MinerSettings(
         **_on_chain(env, site, name, node),
         engine_url=url,
         engine_model=model,
         routers=tuple(_link(env, router, node.host) for router in node.routers),
         port=node.port,
+        **payloads.of_miner(env, host, name, lambda secret: _handed_over(site, secret)),
     )
     yield from _program(env, host, "miner", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
 
@@ -121,6 +143,7 @@ def _validator(env: Environment, site: Site, host: HostSite, name: str, node: Va
         tokenizer_path=tokenizer.path,
         similarity_min=node.similarity_min,
         port=node.port,
+        **_validation(env, host, name, node),
     )
     yield from _program(
         env,
@@ -135,6 +158,28 @@ def _validator(env: Environment, site: Site, host: HostSite, name: str, node: Va
     )
 
 
+def _orbit(env: Environment, site: Site, host: HostSite, name: str, node: OrbitNode) -> Iterator[Resource]:
+    key = "" if isinstance(node, SequencerNode) else _handed_over(site, node.wallet.secret)
+    values = orbit.settings_of(env, site, name, node, key).to_env()
+    yield from _program(env, host, "orbit", name, node, values, ports=(node.port,), needs=orbit.needs_of(env, node))
+
+
+def _validation(env: Environment, host: HostSite, name: str, node: ValidatorNode) -> dict[str, Any]:
+    """What a validator has beyond a plain one; nothing where nothing is declared."""
+    found: dict[str, Any] = {"runs": node.runs}
+    if node.engine is not None:
+        found |= zip(("engine_url", "engine_model"), engine_of(env, node.engine, node.host), strict=True)
+    if node.validation is not None:
+        policy = node.validation.policy(Policy().similarity_min)  # its own key tells that one
+        found |= {"policy": policy.as_text(), "evidence_path": evidence_file(host.root, name)}
+    return found
+
+
+def evidence_file(root: str, name: str) -> str:
+    """Where a validator keeps its evidence, below the root of its host; it makes the folder itself."""
+    return f"{data_folder(root, name)}/evidence.db"
+
+
 def _on_chain(env: Environment, site: Site, name: str, node: WalletNode) -> dict[str, Any]:
     """The settings that every node with a wallet shares (ChainSettings)."""
     return {
@@ -144,7 +189,16 @@ def _on_chain(env: Environment, site: Site, name: str, node: WalletNode) -> dict
         "runtime": contract_addresses(env, site).runtime,
         "address": site.public[node.wallet.secret],
         "private_key": _handed_over(site, node.wallet.secret),
+        **_several_rpcs(env, node.host),
     }
+
+
+def _several_rpcs(env: Environment, host: str) -> dict[str, Any]:
+    """RPC_HOST_0 and the rest, where more than one address is declared."""
+    if not env.network.fallbacks:
+        return {}
+    urls = (rpc_url_on(env, host), *env.network.fallbacks)
+    return {"several_rpcs": True, "rpc_count": len(urls), "rpc_hosts": tuple(enumerate(urls))}
 
 
 def _chain_needs(env: Environment, name: str) -> tuple[str, ...]:
@@ -210,14 +264,14 @@ def secret_mark(name: str) -> str:
     return _SECRET_MARK.format(name)
 
 
-def engine_of(env: Environment, node: MinerNode) -> tuple[str, str]:
-    """A miner's engine: (base URL, model name)."""
-    if node.engine.node is None:
-        assert node.engine.url is not None and node.engine.model is not None
-        return node.engine.url, node.engine.model
-    engine = env.nodes[node.engine.node]
+def engine_of(env: Environment, asked: Engine, seen_from: str) -> tuple[str, str]:
+    """An engine as the host `seen_from` asks it: (base URL, model name)."""
+    if asked.node is None:
+        assert asked.url is not None and asked.model is not None
+        return asked.url, asked.model
+    engine = env.nodes[asked.node]
     assert isinstance(engine, EngineNode)
-    return f"http://{place(from_host(env, engine.host, node.host), engine.port)}", engine.model
+    return f"http://{place(from_host(env, engine.host, seen_from), engine.port)}", engine.model
 
 
 def _link(env: Environment, name: str, seen_from: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from cortops.environment.declared import Environment
 from cortops.environment.model import RouterNode
+from cortops.environment.private import in_clear
 from cortops.environment.traffic import Gateway, Pool
 from cortops.protocol.drains import Drain
 from cortops.surfaces.gateway.checks import health
@@ -172,7 +173,8 @@ def _member(
 ) -> MemberRow:
     node = env.nodes.get(name)
     declared = name in pool.members and isinstance(node, RouterNode)
-    sessions = {model: node.sessions[model] for model in models if model in node.sessions} if isinstance(node, RouterNode) else {}
+    served = node.sessions if isinstance(node, RouterNode) else {}
+    sessions = {model: in_clear(env, served[model]) for model in models if model in served}
     places = len({session for ids in sessions.values() for session in ids}) * pool.in_flight_per_session
     state, why = _state(name, seen, drain, declared=declared)
     return MemberRow(

@@ -56,8 +56,9 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
         route_judge = _route(f"route:{hostname}", who(route), _reading(env, route))
         yield running(entity, SERVICE, route.on, owner)
         asks, stands_in = (f"tls:{hostname}",), site.public[certificate_secret(hostname)].startswith(STAND_IN)
-        yield Check(entity=entity, name="certificate", asks=asks, judge=_certificate(*asks, stands_in=stands_in), owner=owner)
-        yield Check(entity=entity, name="renewal", asks=asks, judge=_renewal(*asks), owner=owner, makes="degraded")
+        cure = _cure(env, route)
+        yield Check(entity=entity, name="certificate", asks=asks, judge=_certificate(*asks, stands_in, cure), owner=owner)
+        yield Check(entity=entity, name="renewal", asks=asks, judge=_renewal(*asks, cure), owner=owner, makes="degraded")
         yield Check(entity=entity, name="route", asks=(f"route:{hostname}",), judge=route_judge, owner=owner, runbook="router")
 
 
@@ -80,7 +81,16 @@ def _trust(env: Environment, site: Site, hostname: str, route: Route) -> tuple[s
     return trust_file(env, route), ""
 
 
-def _certificate(asked: str, *, stands_in: bool) -> Judge:
+def _cure(env: Environment, route: Route) -> str:
+    """What renews a certificate that should have been renewed by now."""
+    if (given := route.tls.certificate) is not None:
+        return f"put a new one {f'at {given}' if isinstance(given, str) else f'into the secret {given.secret}'}, then: cortops apply"
+    if route.tls.by == "acme" and env.acme is not None and env.acme.renew == "watch":
+        return "cortops logs watch says why (renewal_failed); at once: cortops apply"
+    return "cortops apply"
+
+
+def _certificate(asked: str, stands_in: bool, cure: str) -> Judge:
     """Down below a week: whoever renews it has failed for two weeks by then."""
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
@@ -89,12 +99,14 @@ def _certificate(asked: str, *, stands_in: bool) -> Judge:
             return days
         if stands_in:
             return bad("no certificate has been obtained yet: what is served stands in, and nobody trusts it")
-        return (ok if days >= CERTIFICATE_DAYS_BAD else bad)(f"valid for {days} more days")
+        if days >= CERTIFICATE_DAYS_BAD:
+            return ok(f"valid for {days} more days")
+        return bad(f"valid for {days} more days only: {cure}")
 
     return judge
 
 
-def _renewal(asked: str) -> Judge:
+def _renewal(asked: str, cure: str) -> Judge:
     """Degraded below three weeks: it should have been renewed. What the certificate is like else is another check's matter."""
 
     def judge(replies: Mapping[str, Reply], now: float) -> Verdict:
@@ -103,7 +115,7 @@ def _renewal(asked: str) -> Judge:
             return inconclusive(days.text)
         if days >= CERTIFICATE_DAYS_DEGRADED:
             return ok(f"valid for {days} more days")
-        return bad(f"valid for {days} more days only, and not renewed")
+        return bad(f"valid for {days} more days only, and not renewed: {cure}")
 
     return judge
 

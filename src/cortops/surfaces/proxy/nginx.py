@@ -252,12 +252,17 @@ def _believed(networks: tuple[str, ...]) -> str:
 
 
 def _upstream(upstream: Upstream) -> str:
-    """One server is asked whatever happened before; of several, one that failed is left out for a moment."""
+    """One server is asked whatever happened before; of several, one that failed is left out for a moment.
+
+    Connections are kept, but not where one of several may vanish with its host: what is sent into such a connection waits for the read
+    timeout, while a new one fails after CONNECT_TIMEOUT_S, and the next server is asked.
+    """
     many = len(upstream.servers) > 1
+    kept = 0 if many and not all(server.startswith("127.") for server in upstream.servers) else KEPT_MAX
     limits = f" max_fails=1 fail_timeout={FAILED_FOR_S}s" if many else " max_fails=0"
     servers = "".join(f"        server {server}{limits};\n" for server in upstream.servers)
     return f"""    upstream {upstream.name} {{
-{"        least_conn;" + chr(10) if many else ""}{servers}        keepalive {KEPT_MAX};
+{"        least_conn;" + chr(10) if many else ""}{servers}        keepalive {kept};
         keepalive_timeout {KEPT_S}s;
     }}
 """

@@ -68,12 +68,21 @@ ROUTER: Mapping[RouteFamily, tuple[Path, ...]] = {
     "create": _exact("/api/v1/create"),
 }
 
-# What our own router answers of a family that it answers in part.
-OURS: Mapping[RouteFamily, tuple[Path, ...]] = {"info": INFO, "completion": _with_id(COMPLETIONS)}
+# What our own router answers where it differs. v2 and v3 of completions are for private sessions: see `completions`.
+OURS: Mapping[RouteFamily, tuple[Path, ...]] = {
+    "a2a": (*ROUTER["a2a"], *_exact("/.well-known/agent-card.json", "/api/v1/a2a")),
+}
 
 
-def paths(kind: str, family: RouteFamily) -> tuple[Path, ...]:
-    """Of `family` where who answers it is `kind`: `gateway`, `pool`, or `url` for a router of others."""
+def completions(*, private: bool) -> tuple[str, ...]:
+    """Where our own routers take completions; private: there are sessions whose prompts are kept off the chain."""
+    return _each("123" if private else "1", "completions")
+
+
+def paths(kind: str, family: RouteFamily, *, private: bool = False) -> tuple[Path, ...]:
+    """Of `family` where who answers it is `kind`: `gateway`, `pool`, or `url` for a router of others. private: as `completions`."""
     if kind == "gateway":
         return GATEWAY[family]
-    return OURS[family] if kind == "pool" else ROUTER[family]
+    if kind == "pool" and family == "completion":
+        return _with_id(*completions(private=private))
+    return OURS.get(family, ROUTER[family]) if kind == "pool" else ROUTER[family]

@@ -11,7 +11,7 @@ from cortops.environment.families import FamilyRules, RouteFamily
 from cortops.environment.model import Monitor, RouterNode
 from cortops.environment.traffic import Route
 from cortops.surfaces.proxy.nginx import ClientLimit, Closed, Open, Refusal, Upstream
-from cortops.surfaces.proxy.paths import COMPLETIONS, GATEWAY_ALWAYS, PORTAL, PORTAL_ALWAYS, paths
+from cortops.surfaces.proxy.paths import COMPLETIONS, GATEWAY_ALWAYS, PORTAL, PORTAL_ALWAYS, completions, paths
 from cortops.surfaces.reach import LOOPBACK, from_host, place
 
 SESSIONS_TOLD_MAX = 4
@@ -99,11 +99,13 @@ def _family(env: Environment, hostname: str, family: RouteFamily, main: Upstream
         main = Upstream(name=f"{main.name}_{family}", servers=(_address(rules.to),))
     elif family == "portal":
         main = Upstream(name=f"{main.name}_portal", servers=_portal_servers(env, route.on))
+    elif kind == "pool" and family == "mcp":
+        main = Upstream(name=f"{main.name}_mcp", servers=_mcp_servers(env, env.pools[route.pool or ""].members, route.on))
     elif kind == "pool" and family == "completion":
         serving = _serving(env, env.pools[route.pool or ""].members)
         if any(routers != env.pools[route.pool or ""].members for routers in serving.values()):
             return _by_session(env, route, main, serving, opens)
-    shown = paths(kind, family)
+    shown = paths(kind, family, private=env.payloads is not None)
     return Way(who="", upstreams=(main,), locations=tuple(opens(match, main, asks) for match, asks in shown))
 
 
@@ -116,8 +118,9 @@ def _by_session(
         routers: Upstream(name=f"{main.name}_session_{sid}", servers=_servers(env, routers, route.on))
         for routers, sid in reversed(first.items())
     }
-    by_session = (opens(f"= {COMPLETIONS}/{sid}", groups[routers]) for sid, routers in serving.items())
-    closed = (Closed(match=match, refusal=_name_it(tuple(serving))) for match in (f"= {COMPLETIONS}", f"{COMPLETIONS}/"))
+    places = completions(private=env.payloads is not None)
+    by_session = (opens(f"= {path}/{sid}", groups[routers]) for path in places for sid, routers in serving.items())
+    closed = (Closed(match=match, refusal=_name_it(tuple(serving))) for path in places for match in (f"= {path}", f"{path}/"))
     return Way(who="", upstreams=tuple(groups.values()), locations=(*by_session, *closed))
 
 
@@ -167,6 +170,12 @@ def _serving(env: Environment, members: tuple[str, ...]) -> dict[int, tuple[str,
 def _servers(env: Environment, members: tuple[str, ...], on: str) -> tuple[str, ...]:
     routers = (_router(env, name) for name in members)
     return tuple(place(from_host(env, router.host, on), router.port) for router in routers)
+
+
+def _mcp_servers(env: Environment, members: tuple[str, ...], on: str) -> tuple[str, ...]:
+    """A router's tools have a port of their own; they hold nothing between calls, so any member answers."""
+    routers = [_router(env, name) for name in members]
+    return tuple(place(from_host(env, router.host, on), router.mcp.port) for router in routers if router.mcp is not None)
 
 
 def _router(env: Environment, name: str) -> RouterNode:

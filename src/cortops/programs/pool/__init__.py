@@ -1,0 +1,1 @@
+"""The pool oracle (poolv1): decides which nodes are free for any session."""
