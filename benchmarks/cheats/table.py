@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -12,6 +13,8 @@ from benchmarks.cheats.cases import CHEATS, HONEST, UNSEEDED, Case
 from cortops.programs.validator.comparison import Similarity, parts_of
 from cortops.programs.validator.judge import Asked, Decision, Replica, Verdict, decide
 from cortops.protocol.validation import Policy
+
+V = TypeVar("V")
 
 KINDS = (*HONEST, UNSEEDED, *CHEATS)
 COPIED_BLOCKS_LATER = 2
@@ -77,6 +80,6 @@ def _cells(row: Row) -> str:
     return f"{row.cases:13}  {shares}   {f'{row.accused} of {row.honest}':>14}  {f'{row.held} of {row.honest}':>10}   "
 
 
-def similarity_of(vectors: Mapping[str, Sequence[float]], dot: Callable[[Sequence[float], Sequence[float]], float]) -> Similarity:
+def similarity_of(vectors: Mapping[str, V], dot: Callable[[V, V], float]) -> Similarity:
     """From the vector of each text."""
     return lambda one, other: dot(vectors[one], vectors[other])

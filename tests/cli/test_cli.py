@@ -78,7 +78,7 @@ def test_a_bad_file_is_bad_input_with_every_mistake(capsys: pytest.CaptureFixtur
         (("logs", "nobody", str(GOOD), "--json"), 2, "unknown_name"),
         (("apply", str(GOOD), "--plan", "12", "--json"), 2, "bad_input"),
         (("up", str(GOOD), "--port-base", "60000", "--json"), 2, "bad_input"),
-        (("keys", "list", str(GOOD), "--json"), 1, "store_unavailable"),
+        (("keys", "list", str(GOOD), "--json"), 1, "store_missing"),
     ],
 )
 def test_an_error_has_one_shape_and_says_what_next(

@@ -98,6 +98,10 @@ def test_task_show_says_who_was_wrong(up: LocalEnvironment, lied: Judged) -> Non
     assert re.fullmatch(r"INVALID \.\d\d by validator-1", notes[OTHER])
     for_people = up.run("task", "show", f"{lied.session}/{lied.task}").stdout
     assert re.search(rf"validated .* {OTHER} .* INVALID \.\d\d by validator-1$", for_people, re.MULTILINE)
+    (told,) = shown["evidence"]
+    assert told["by"] == "validator-1" and {step["hash"] for step in shown["steps"] if step["step"] == "validated"} == {told["hash"]}
+    assert told["evidence"]["policy"]["similarity_min"] == 750 and len(told["evidence"]["pairs"]) == 6
+    assert re.search(rf"^  {OTHER} beside {HONEST[0]}: \.\d\d < \.75 by \w+; whole", for_people, re.MULTILINE)
 
 
 def test_the_stats_of_each_node_count_its_verdicts(engine: ScriptedEngine, up: LocalEnvironment, lied: Judged) -> None:

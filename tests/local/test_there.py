@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.surfaces.test_reach import ENV
 
 from cortops.deploy.runtime import Runtime
+from cortops.environment.payloads import Payloads
+from cortops.environment.private import private_miners, private_routers
 from cortops.local import there
 from cortops.local.there import extras_of, hosts_there
 from cortops.local.units import systemd_there
@@ -16,6 +19,9 @@ from cortops.local.units import systemd_there
 
 def test_only_what_its_programs_need_is_sent_to_a_host() -> None:
     assert extras_of(ENV, "h1") == {"validator"} and extras_of(ENV, "h2") == {"engine", "proxy"}
+    private = replace(ENV, payloads=Payloads.model_validate({"sessions": {sid: {} for sid in ENV.network.sessions}}))
+    with_routers = {ENV.nodes[name].host for name in private_routers(private)} | {ENV.nodes[name].host for name in private_miners(private)}
+    assert with_routers and {host for host in ENV.hosts if "payloads" in extras_of(private, host)} == with_routers
 
 
 def test_its_programs_run_from_the_archive_below_its_own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

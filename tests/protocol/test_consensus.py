@@ -83,13 +83,19 @@ def test_policies_without_a_majority() -> None:
     )
     tie = (vote(Verdict.VALID), vote(Verdict.INVALID), None)
     assert rule(*tie, policy=Disagreement.BEST_EFFORT).verdict is Verdict.RETRY
-    assert rule(*tie).reasons[0].endswith("1 without a readable verdict")
+    assert rule(*tie).reasons[0].endswith("1 without a sure verdict")
 
 
-def test_a_sure_judge_outweighs_two_that_are_not() -> None:
-    votes = (vote(Verdict.INVALID, 1.0), vote(Verdict.VALID, 0.25), vote(Verdict.VALID, 0.25))
+def test_two_sure_judges_outweigh_three_that_are_not() -> None:
+    votes = (*(vote(Verdict.INVALID, 1.0) for _ in range(2)), *(vote(Verdict.VALID, 0.5) for _ in range(3)))
     assert rule(*votes).verdict is Verdict.VALID
     assert rule(*votes, strategy=Strategy.WEIGHTED).verdict is Verdict.INVALID
+
+
+def test_a_judge_that_is_not_sure_has_said_nothing() -> None:
+    found = rule(vote(Verdict.VALID, 0.0))
+    assert (found.verdict, found.reached, found.reasons) == (Verdict.RETRY, False, ("the judge is not sure: 0, and 0.5 is needed",))
+    assert not rule(vote(Verdict.VALID), vote(Verdict.VALID, 0.4), None).reached
 
 
 @given(TEXTS, st.randoms(use_true_random=False))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortops.protocol.http import HttpClient, HttpFailure, HttpReply
+from cortops.protocol.http import HttpClient, HttpFailure, HttpReply, Site
 from cortops.protocol.request_text import request_head, split_url
 from cortops.testing.clock import VirtualClock, turn_until
 from cortops.words.clock import SystemClock
@@ -143,6 +143,21 @@ def test_one_connection_serves_many_requests_and_posts_carry_their_body() -> Non
         assert server.requests[7] == b"POST /x?q=1 HTTP/1.1\r\nHost: " + host + b"\r\nX-Request-ID: r1\r\nContent-Length: 1\r\n\r\n7"
 
     play([["read", OK] * 20 + ["hold"]], ask)
+
+
+def test_what_posts_to_one_site_have_in_common_is_worked_out_once() -> None:
+    async def ask(client: HttpClient, url: str, server: Scripted) -> None:
+        site = Site.of(url + "base/", (("Authorization", "Bearer secret"),))
+        for number in range(3):
+            async with client.post(site, f"/x/{number}", headers=(("X-Request-ID", "r1"),), body=b"hi", timeout_s=2) as stream:
+                assert (stream.status, await stream.rest(2)) == (200, b"ok")
+        assert server.connections == 1 and "secret" not in repr(site)
+        lines = b"\r\nHost: " + url[7:-1].encode() + b"\r\nAuthorization: Bearer secret\r\nX-Request-ID: r1\r\nContent-Length: 2\r\n\r\nhi"
+        assert server.requests[2] == b"POST /base/x/2 HTTP/1.1" + lines
+        with pytest.raises(BadInput):
+            client.post(site, "/", headers=(("X-A", "a\r\nX-Evil: 1"),), body=b"", timeout_s=2)
+
+    play([["read", OK] * 3 + ["hold"]], ask)
 
 
 def test_connection_close_is_obeyed_and_the_pool_is_bounded() -> None:

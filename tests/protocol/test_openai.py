@@ -95,7 +95,15 @@ def test_a_reply_gets_alias_and_id_and_keeps_the_rest() -> None:
     assert msgspec.json.decode(reply.body) == {**theirs, "id": "c-1", "model": "m", "usage": {"prompt_tokens": 2, "completion_tokens": 4}}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"error":{"message":"x"}}', b"\xff", b"[" * 9000, b'{"choices":{}}'])
+def test_of_a_reply_all_else_passes_as_the_member_wrote_it() -> None:
+    reply = rewrite_reply('{ "choices":[ 1.50, 1e3, "é" ],"id":"x","usage":null}'.encode(), alias="m", public_id="c")
+    assert reply is not None and reply.body == '{"choices":[ 1.50, 1e3, "é" ],"id":"c","usage":null,"model":"m"}'.encode()
+
+
+NO_REPLIES = [b"", b"[]", b"{}", b'{"error":{"message":"x"}}', b"\xff", b"[" * 9000, b'{"choices":{}}', b'{"choices":["\xff"]}']
+
+
+@pytest.mark.parametrize("body", NO_REPLIES)
 def test_what_is_no_reply_is_none(body: bytes) -> None:
     assert rewrite_reply(body, alias="m", public_id="c-1") is None
 
@@ -193,6 +201,15 @@ def test_plain_events_are_not_parsed_one_by_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(rewriter, "_event", None)
     quoting = chunk(choices=[{"index": 0, "delta": {"content": 'a "id":"their" "model":"theirs" "usage":{ "error" \n\n'}}])
     assert parsed(rewriter.feed(sse(*[quoting] * 5))) == [{**quoting, "id": "c-1", "model": "m"}] * 5
+
+
+def test_an_event_of_two_lines_and_one_behind_another_are_parsed() -> None:
+    rewriter = StreamRewriter(alias="m", public_id="c-1", wants_usage=False)
+    rewriter.feed(sse(chunk()))
+    in_two = sse(chunk()).replace(b',"choices"', b'\ndata: ,"choices"')
+    assert parsed(rewriter.feed(in_two)) == parsed(rewriter.feed(sse(chunk())))
+    assert b": still here" in rewriter.feed(sse(chunk()) + b": still here\n\n" + sse(chunk()))
+    assert rewriter.feed(sse(chunk()) + DONE).count(b"data: ") == 1 and rewriter.done
 
 
 def test_nothing_passes_after_done() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cortops.protocol.settings import RouterSettings
+from cortops.protocol.settings import OracleSettings, RouterSettings
 from cortops.words.errors import BadInput
 
 ENV = {
@@ -51,3 +51,29 @@ def test_quiet_keys_are_written_where_they_say_something() -> None:
 def test_every_wrong_key_is_named_at_once() -> None:
     with pytest.raises(BadInput, match=r"API_KEY: missing; ROUTER_REST_SSL: is 0 or 1"):
         RouterSettings.from_env({key: value for key, value in ENV.items() if key != "API_KEY"} | {"ROUTER_REST_SSL": "yes"})
+
+
+ORACLE = {"NODE_NAME": "o", "HOST": "http://a", "CHAINID": "5", "NODE_BIND_PORT": "1"} | dict.fromkeys(
+    ("CONTRACT_ADDRESS_RUNTIME", "NODE_PUBLIC_KEY", "NODE_PRIVATE_KEY"), "x"
+)
+NUMBERED = {"RPC_HOST_0": "http://a", "RPC_HOST_1": "http://b", "RPC_HOST_2": "http://c"}
+
+
+@pytest.mark.parametrize(
+    ("more", "urls"),
+    [
+        ({}, ("http://a",)),
+        (NUMBERED, ("http://a",)),
+        ({"ENABLE_MULTIPLE_RPC_HOST": "1", "NUM_RPC_HOST": "2", **NUMBERED}, ("http://a", "http://b")),
+        ({"ENABLE_MULTIPLE_RPC_HOST": "0", "NUM_RPC_HOST": "2", **NUMBERED}, ("http://a",)),
+        ({"ENABLE_MULTIPLE_RPC_HOST": "1"}, ("http://a",)),
+    ],
+)
+def test_several_rpcs_are_used_where_they_are_switched_on(more: dict[str, str], urls: tuple[str, ...]) -> None:
+    settings = OracleSettings.from_env({**ORACLE, **more})
+    assert settings.rpc_urls == urls
+    assert OracleSettings.from_env(settings.to_env()) == settings
+
+
+def test_an_env_file_with_one_rpc_says_nothing_of_several() -> None:
+    assert not any("RPC_HOST" in key for key in OracleSettings.from_env(ORACLE).to_env())

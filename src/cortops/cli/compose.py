@@ -105,20 +105,11 @@ async def here(env: Environment, common: Common, *, only_asks: bool = False) -> 
         elsewhere = [Manifests(targets[name], one) for name, one in roots.items() if name != state]
 
         def drivers(view: SecretView) -> dict[str, Driver]:
-            def secret(name: str) -> str:
-                return view.value(name, for_apply=True)
-
-            rpc = RpcClient(rpc_url(env), http, timeout_s=5)
-            chain = ChainDriver(CHAIN, rpc, env.network.chain_id, secret, clock, development=env.network.development)
-            chains: dict[str, Driver] = {CHAIN: chain}
-            if deploys(env) and env.network.parent is not None and env.network.parent.chain_id is not None:
-                parent = RpcClient(parent_url(env), http, timeout_s=5)
-                chains[PARENT] = ChainDriver(PARENT, parent, env.network.parent.chain_id, secret, clock, development=True)
             # Of a host that has lost its last program too: what is recorded there is taken away.
             places = {target.name: manager, **dict.fromkeys(by_ssh, systemd_there(env.name)), **managers}
             own = {name: TargetDriver(targets[name], one, partial(_cached, cache)) for name, one in places.items()}
             names = names_drivers(env, view, deployment.secrets, targets, sites, clock)
-            return {**chains, **host_drivers(env, own, ask_all), **names}
+            return {**_chains(env, http, view, clock), **host_drivers(env, own, ask_all), **names}
 
         deployment = Deployment(
             env=env,
@@ -140,6 +131,21 @@ async def here(env: Environment, common: Common, *, only_asks: bool = False) -> 
         stack.enter_context(deployment.secrets.hidden_in_errors())
         others = tuple(Journal(targets[name], one.root) for name, one in managers.items() if name != state)
         yield Here(deployment=deployment, root=root, target=target, targets=targets, manager=manager, http=http, journals=others)
+
+
+def _chains(env: Environment, http: HttpClient, view: SecretView, clock: Clock) -> dict[str, Driver]:
+    """The chain, and its parent where contracts on that are ours to make."""
+
+    def secret(name: str) -> str:
+        return view.value(name, for_apply=True)
+
+    def driver(place: str, url: str, chain_id: int) -> Driver:
+        return ChainDriver(place, RpcClient(url, http, timeout_s=5), chain_id, secret, clock, development=env.network.development)
+
+    chains = {CHAIN: driver(CHAIN, rpc_url(env), env.network.chain_id)}
+    if deploys(env) and env.network.parent is not None and env.network.parent.chain_id is not None:
+        chains[PARENT] = driver(PARENT, parent_url(env), env.network.parent.chain_id)
+    return chains
 
 
 def _asking(targets: Mapping[str, Target], http: HttpClient, clock: Clock) -> Ask:

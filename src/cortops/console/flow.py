@@ -118,7 +118,7 @@ _STAGES: tuple[tuple[_Kind, _Kind | None], ...] = (
         _Kind(key=_BOOKS, title="Keys and usage", groups=(("", _of(PART)),)),
     ),
     (_Kind(key="pool", title="Pools", groups=(("", _of("pool")),)), None),
-    (_Kind(key="router", title="Routers", groups=(("", _of("router")),)), None),
+    (_Kind(key="router", title="Routers", groups=(("", _of("router")), ("Private payloads", _of("payloads")))), None),
     (
         _Kind(
             key="chain",

@@ -25,6 +25,7 @@ from cortops.environment.crosscheck_fleet import (
 from cortops.environment.crosscheck_foreign import data_folders_are_apart, dependencies_lead_upwards
 from cortops.environment.crosscheck_gateway import every_host_has_sessions, several_hosts_share_a_store
 from cortops.environment.crosscheck_names import certificates_can_be_had, names_have_a_zone, records_do_not_clash, watch_finds_its_files
+from cortops.environment.crosscheck_network_tasks import network_tasks_fit
 from cortops.environment.crosscheck_orbit import orbit_nodes_have_a_parent
 from cortops.environment.crosscheck_owners import services_have_owners
 from cortops.environment.crosscheck_payloads import payloads_can_be_reached, private_sessions_are_there, private_sessions_stay_private
@@ -34,18 +35,10 @@ from cortops.environment.crosscheck_releases import builds_have_one_name, minimu
 from cortops.environment.crosscheck_secrets import secret_sources_are_used
 from cortops.environment.declared import Declared, PortUse, host_uses, port_uses
 from cortops.environment.foreign import ForeignNode, RpcRelayNode
-from cortops.environment.model import (
-    ChainNode,
-    EngineNode,
-    MinerNode,
-    OracleNode,
-    RouterNode,
-    ValidatorNode,
-    WalletNode,
-)
+from cortops.environment.model import ChainNode, EngineNode, MinerNode, OracleNode, RouterNode, ValidatorNode, WalletNode
 from cortops.environment.orbit_nodes import BatchPosterNode, StakerNode
 from cortops.environment.reason import Finding, Path, did_you_mean, list_of, printable
-from cortops.protocol.validation import VALIDATOR_V3
+from cortops.protocol.validation import VALIDATOR_V1, VALIDATOR_V3
 
 FINDINGS_MAX = 200  # of one check; a file with more is not read by people
 NAME_RULE = "a to z, 0 to 9 and -, at most 31 characters, beginning with a letter or digit"
@@ -210,7 +203,7 @@ def sessions_can_be_validated(declared: Declared) -> Iterator[Finding]:
     """Validators compare answers: they need to be there, and at least two answers."""
     if declared.network is None:
         return
-    found = {name: node for name, node in declared.nodes.items() if isinstance(node, ValidatorNode)}
+    found = {name: node for name, node in declared.nodes.items() if isinstance(node, ValidatorNode) and node.runs != VALIDATOR_V1}
     validators, judged = len(found), any(node.runs == VALIDATOR_V3 for node in found.values())
     for sid, session in declared.network.sessions.items():
         path: Path = ("network", "sessions", str(sid), "validators")
@@ -356,6 +349,7 @@ CHECKS: tuple[Check, ...] = (
     monitor_is_here,
     console_stays_on_its_host,
     secret_sources_are_used,
+    network_tasks_fit,
     releases_exist,
     releases_can_be_used,
     releases_are_of_the_right_kind,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cortops.environment.declared import Declared, Environment
 from cortops.environment.foreign import ForeignNode
 from cortops.environment.model import MinerNode, ValidatorNode, WalletNode
+from cortops.environment.orbit_nodes import OrbitNode
 from cortops.environment.portal import Portal
 from cortops.environment.private import private_miners
 from cortops.environment.reason import Path
@@ -62,10 +63,14 @@ def needed_elsewhere(declared: Declared | Environment, *, links: bool = False, o
 
 
 def _to_chain(declared: Declared | Environment) -> Iterator[Dial]:
-    chain = declared.network.rpc.node if declared.network is not None else None
-    for name, node in declared.nodes.items() if chain is not None else ():
-        if isinstance(node, WalletNode):
+    network = declared.network
+    chain = network.rpc.node if network is not None else None
+    parent = network.parent.rpc.node if network is not None and network.parent is not None and network.parent.rpc is not None else None
+    for name, node in declared.nodes.items():
+        if isinstance(node, WalletNode | OrbitNode):
             yield from _to_node(declared, name, node.host, chain or "", ("nodes", name))
+        if isinstance(node, OrbitNode):
+            yield from _to_node(declared, name, node.host, parent or "", ("nodes", name))
 
 
 def _through_proxy(declared: Declared | Environment) -> Iterator[Dial]:

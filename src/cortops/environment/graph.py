@@ -20,12 +20,15 @@ from cortops.environment.model import (
     ValidatorNode,
     WalletNode,
 )
+from cortops.environment.network_tasks import CONTRACTS as TASK_CONTRACTS
+from cortops.environment.network_tasks import PoolOracleNode
 from cortops.environment.orbit_nodes import ORBIT_ROLES, OrbitNode
 from cortops.environment.payloads import Payloads
 from cortops.environment.portal import Portal
 from cortops.environment.private import private_routers
 from cortops.environment.reason import Path, Position
 from cortops.environment.traffic import Route
+from cortops.protocol.validation import VALIDATOR_V1
 from cortops.words.entity import Entity
 
 # From what stands on nothing to what clients see; every edge leads from a later kind to an earlier one, or within a kind upwards in the
@@ -70,6 +73,7 @@ _ROLE_KINDS: Mapping[type[Node], str] = {
     MinerNode: "miner",
     OracleNode: "oracle",
     ValidatorNode: "validator",
+    PoolOracleNode: "pool-oracle",
     **{model: role for role, model in (*ORBIT_ROLES.items(), *FOREIGN_ROLES.items())},
 }
 
@@ -151,6 +155,11 @@ def engine_entity(engine: Engine) -> Entity:
     return Entity("engine", engine.node or (engine.url or "").split("//", 1)[-1].split("/", 1)[0])
 
 
+def own_contracts(env: Environment) -> tuple[str, ...]:
+    """Contracts of the chain itself, as its entities name them."""
+    return (*env.network.contracts.places(), *(TASK_CONTRACTS if env.network.tasks is not None else ()))
+
+
 def gateway_entities(env: Environment) -> tuple[Entity, ...]:
     """One for each process of the gateway, in order."""
     return tuple(Entity("gateway", name) for name in env.gateway.ports()) if env.gateway else ()
@@ -188,7 +197,7 @@ def _declared(env: Environment) -> Iterator[Entity]:
     yield from (Entity("host", name) for name in env.hosts)
     if env.network.rpc.node is None:
         yield rpc_entity(env)
-    yield from (Entity("contract", name) for name in env.network.contracts.places())
+    yield from (Entity("contract", name) for name in own_contracts(env))
     yield from _of_chain(env)
     yield from dict.fromkeys(engine_entity(engine) for _, engine in engines_of(env) if engine.node is None)
     yield from (node_entity(name, node) for name, node in env.nodes.items())
@@ -207,7 +216,7 @@ def _declared(env: Environment) -> Iterator[Entity]:
 
 def _needs(env: Environment, entity: Entity) -> Iterator[Entity]:
     if entity.kind == "contract":
-        yield rpc_entity(env) if entity.name in env.network.contracts.places() else parent_entity(env)
+        yield rpc_entity(env) if entity.name in own_contracts(env) else parent_entity(env)
     elif entity.kind in ("chain", "wallet"):
         yield from _chain_needs(env, entity)
     elif entity.kind == "session":
@@ -240,7 +249,7 @@ def _session_needs(env: Environment, sid: int) -> Iterator[Entity]:
     yield from (Entity("miner", name) for name in env.network.sessions[sid].nodes)
     yield from (Entity("oracle", name) for name, _ in env.nodes_of(OracleNode))
     if env.network.sessions[sid].validators:
-        yield from (Entity("validator", name) for name, _ in env.nodes_of(ValidatorNode))
+        yield from (Entity("validator", name) for name, node in env.nodes_of(ValidatorNode) if node.runs != VALIDATOR_V1)
     yield from (Entity("contract", name) for name in env.network.contracts.places())
 
 
@@ -267,7 +276,7 @@ def _node_needs(env: Environment, node: Node) -> Iterator[Entity]:
         yield engine_entity(node.engine)
     if isinstance(node, RouterNode):
         yield from (Entity("session", str(sid)) for ids in node.sessions.values() for sid in ids)
-    if isinstance(node, MinerNode | RouterNode | OracleNode | ValidatorNode):
+    if isinstance(node, WalletNode):
         yield from (Entity("contract", name) for name in env.network.contracts.places())
         yield rpc_entity(env)
     if isinstance(node, OrbitNode):

@@ -316,7 +316,7 @@ class _Sections:
 def _with_secrets(name: str, role: str, body: dict[str, Value]) -> dict[str, Value]:
     """A node's body with the default names of its secrets."""
     defaults: dict[str, Value] = {}
-    if role in ("router", "miner", "oracle", "validator", "batch-poster", "staker"):
+    if role in ("router", "miner", "oracle", "validator", "pool-oracle", "batch-poster", "staker"):
         defaults["wallet"] = {"secret": f"{name}/key"}
     if role == "router":
         defaults["api_key"] = {"secret": f"{name}/api-key"}

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cortops.environment.agents import X402, A2a, Mcp
 from cortops.environment.foreign import FOREIGN_ROLES, DatabaseNode, IpfsNode, ObjectStoreNode, RpcRelayNode
+from cortops.environment.network_tasks import NetworkTasks, PoolOracleNode
 from cortops.environment.orbit import (
     FALLBACKS_MAX,
     Assertions,
@@ -192,6 +193,9 @@ class Network(Section):
     )
     contracts: Contracts = Field(description="Each `deploy`, or an address.")
     sessions: Mapping[Annotated[int, Field(ge=0, le=2**53)], Session] = Field(default={}, description="Session id -> session.")
+    tasks: NetworkTasks | None = Field(
+        default=None, description="Tasks that the network gives to its nodes by itself.", examples=["{every_s: 300}"]
+    )
     deployer: Secret = Field(default=Secret(secret="deployer/key"), description="Wallet that deploys and administers the contracts.")
 
 
@@ -254,8 +258,10 @@ class ValidatorNode(Placed):
     """Compares the answers to a task, by hash and by meaning, and records a verdict on each on chain."""
 
     role: Literal["validator"]
-    runs: Literal["validatorv2", "validatorv3"] = Field(
-        default="validatorv2", description="`validatorv2` compares answers; `validatorv3` also asks a judge what each is worth."
+    runs: Literal["validatorv1", "validatorv2", "validatorv3"] = Field(
+        default="validatorv2",
+        description="`validatorv1` judges the network's own tasks, which moves levels; `validatorv2` compares answers; "
+        "`validatorv3` also asks a judge what each is worth.",
     )
     release: Name = Field(description="The release that holds the embedding model's weights.", examples=["minilm"])
     tokenizer: Name = Field(description="The release that holds its tokenizer.", examples=["minilm-tokenizer"])
@@ -283,8 +289,8 @@ class ValidatorNode(Placed):
 
 
 ForeignProgram = DatabaseNode | ObjectStoreNode | RpcRelayNode | IpfsNode
-Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode | OrbitNode | ForeignProgram
-WalletNode = RouterNode | MinerNode | OracleNode | ValidatorNode
+Node = ChainNode | EngineNode | RouterNode | MinerNode | OracleNode | ValidatorNode | PoolOracleNode | OrbitNode | ForeignProgram
+WalletNode = RouterNode | MinerNode | OracleNode | ValidatorNode | PoolOracleNode
 NODE_ROLES: Mapping[str, type[Node]] = {
     "chain": ChainNode,
     "engine": EngineNode,
@@ -292,6 +298,7 @@ NODE_ROLES: Mapping[str, type[Node]] = {
     "miner": MinerNode,
     "oracle": OracleNode,
     "validator": ValidatorNode,
+    "pool-oracle": PoolOracleNode,
     **ORBIT_ROLES,
     **FOREIGN_ROLES,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from cortops.deploy.runtime import Runtime, runtime
 from cortops.environment.declared import Environment
 from cortops.environment.model import EngineNode, RouterNode, ValidatorNode
+from cortops.environment.private import private_miners, private_routers
 from cortops.local.here import nginx_here
 from cortops.local.units import systemd_there
 from cortops.surfaces.site import HostSite, RuntimeArchive, runtime_folder
@@ -61,6 +62,8 @@ def extras_of(env: Environment, host: str) -> frozenset[str]:
     traffic = [*(env.gateway.hosts if env.gateway else ()), *([env.portal.on] if env.portal else [])]
     found = {"engine"} if any(isinstance(node, EngineNode) for node in nodes) else set[str]()
     found |= {"agents"} if any(isinstance(node, RouterNode) and (node.mcp or node.a2a or node.x402) for node in nodes) else set[str]()
+    private = [env.nodes[name].host for name in (*private_routers(env), *private_miners(env))]
+    found |= {"payloads"} if host in private else set[str]()
     found |= {"validator"} if any(isinstance(node, ValidatorNode) for node in nodes) else set[str]()
     found |= {"postgresql"} if env.gateway is not None and env.gateway.store is not None and host in traffic else set[str]()
     return frozenset(found | ({"proxy"} if any(route.on == host for route in env.proxy.values()) else set[str]()))

@@ -140,8 +140,7 @@ def _told(question: Events, read: Read, head: Look) -> dict[str, Any]:
     events: dict[str, list[dict[str, Any]]] = {topic: [] for topic in question.topics}
     for log in read.logs:
         block = _block(log)
-        told = {"topics": log["topics"], "data": log["data"], "address": str(log["address"]).lower(), "block": block}
-        events[_topic(log)].append({**told, "at": read.times.get(block)})
+        events[_topic(log)].append({"topics": log["topics"][:2], "block": block, "at": read.times.get(block)})
     return {"head": head.number, "head_at": head.head_at, "from": read.first, "from_at": read.times.get(read.first), "events": events}
 
 

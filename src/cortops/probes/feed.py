@@ -75,11 +75,11 @@ def read(frame: str | bytes) -> list[list[int]]:
     """One frame -> [sequence number, timestamp, parent block, kind] of each message in it; what cannot be read is left out."""
     try:
         body: Any = msgspec.json.decode(frame)
-        rows = body.get("messages") or ()
-    except (msgspec.DecodeError, AttributeError):
+    except msgspec.DecodeError:
         return []
+    rows = body.get("messages") if isinstance(body, dict) else None
     found: list[list[int]] = []
-    for row in rows:
+    for row in rows if isinstance(rows, list) else ():
         try:
             header = row["message"]["message"]["header"]
             found.append([int(row["sequenceNumber"]), int(header["timestamp"]), int(header["blockNumber"]), int(header["kind"])])

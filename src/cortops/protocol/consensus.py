@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from cortops.protocol.verdict import Judged, Verdict
 
+CONFIDENCE_MIN = 0.5  # a judge that is less sure has not said anything, as with the validator
 AGREE_MIN = 0.6  # cosine of two texts' word counts from which on they say the same; ours, and coarse: see decision 0025
 _WORD = re.compile(r"\w+")
 
@@ -61,7 +62,7 @@ def rule_verdicts(
     votes: Sequence[Judged | None], *, strategy: Strategy = Strategy.MAJORITY, policy: Disagreement = Disagreement.RETURN_ALL
 ) -> Ruling:
     """votes: one for each replica asked, None for one that failed. Without a majority RETRY, but for best_effort."""
-    said = [vote for vote in votes if vote is not None and vote.readable]
+    said = [vote for vote in votes if vote is not None and vote.readable and vote.confidence >= CONFIDENCE_MIN]
     weights = [vote.confidence if strategy is Strategy.WEIGHTED else 1.0 for vote in said]
     tally = {
         verdict: math.fsum(weight for vote, weight in zip(said, weights, strict=True) if vote.verdict is verdict) for verdict in Verdict
@@ -110,7 +111,9 @@ def _split(votes: Sequence[Judged | None], said: Sequence[Judged], tally: Mappin
     """Why there is no majority; of a single judge what it said."""
     if len(votes) == 1:
         only = votes[0]
-        return (only.reasons[0] if only.reasons else "the judge is not sure") if only is not None else "the judge gave no answer"
+        if only is None:
+            return "the judge gave no answer"
+        return only.reasons[0] if not only.readable else f"the judge is not sure: {only.confidence:g}, and {CONFIDENCE_MIN:g} is needed"
     told = ", ".join(f"{verdict} {weight:g}" for verdict, weight in tally.items() if weight)
     silent = len(votes) - len(said)
-    return f"no majority of {len(votes)}: {told or 'nothing said'}" + (f", {silent} without a readable verdict" if silent else "")
+    return f"no majority of {len(votes)}: {told or 'nothing said'}" + (f", {silent} without a sure verdict" if silent else "")

@@ -137,6 +137,15 @@ class CreateBody(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal[0, 1] = 0
 
 
+# Place of a key -> what it may be, for whoever wrote something else.
+_OFFERED: Mapping[str, str] = {
+    "consensus.replicas": "1, 3, 5",
+    "consensus.strategy": ", ".join(Strategy),
+    "consensus.disagreement_policy": ", ".join(Disagreement),
+    "mode": ", ".join(Mode),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What a body asks for, whatever its version.
@@ -261,7 +270,9 @@ def _read(body: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
-        raise BadInput(str(error)) from error
+        what, _, place = str(error).partition(" - at `$.")
+        offered = _OFFERED.get(place.removesuffix("`")) if what.startswith("Invalid enum value") else None
+        raise BadInput(f"is one of {offered} - at `$.{place}" if offered else str(error)) from error
 
 
 def _consensus(given: ConsensusBody | None, version: int) -> ConsensusBody | None:

@@ -78,7 +78,7 @@ class Site(NamedTuple):
     origin: Origin  # without TLS, which is the client's
     path: str  # what every target begins with
     lines: str  # Host and the headers, each ended by CR LF
-    count: int  # of them
+    line_count: int
 
     def __repr__(self) -> str:  # headers hold a key
         return f"Site({self.url!r})"
@@ -166,7 +166,7 @@ class HttpClient:
         """POST to a path of `site` as `stream` does; `headers` beside those of the site. Raises BadInput."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
         head = f"POST {site.path}{path} HTTP/1.1\r\n{site.lines}{lines}Content-Length: {len(body)}\r\n\r\n"
-        payload = encoded(head, site.count + len(headers) + 3) + body
+        payload = encoded(head, site.line_count + len(headers) + 3) + body
         origin = site.origin._replace(tls=self._own_tls()) if site.secure else site.origin
         return HttpStream(self, "POST", site.url + path, origin, payload, timeout_s, math.inf)
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 DONE = b"data: [DONE]\n\n"
+EVENT_END = b"\n\n"
 WORDS_MAX = 200  # characters that are told of what does not fit: the client's own values may be among them
 EVENT_MAX = 2**20  # bytes of one server-sent event; longer ones end the stream
 TokensMax = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -133,11 +134,22 @@ class Tokens(Struct, frozen=True):
     completion_tokens: Annotated[int, Meta(ge=0)] = 0
 
 
+_tokens_decoder = msgspec.json.Decoder(Tokens)
+
+
 def read_tokens(usage: object) -> Tokens:
     """The `usage` of a reply; zeros for what is no usage."""
     try:
         return msgspec.convert(usage, Tokens)
     except msgspec.ValidationError:
+        return Tokens()
+
+
+def read_raw_tokens(usage: Raw) -> Tokens:
+    """As read_tokens, of a usage as it came."""
+    try:
+        return _tokens_decoder.decode(usage)
+    except (ValueError, RecursionError):
         return Tokens()
 
 
@@ -151,13 +163,17 @@ class Reply(Struct, frozen=True, kw_only=True):
 def rewrite_reply(body: bytes, *, alias: str, public_id: str) -> Reply | None:
     """A member's chat.completion under the alias and id that the client knows; None if it is no reply (an error, no JSON)."""
     try:
-        reply = msgspec.json.decode(body)
+        if not body.isascii():
+            body.decode()  # what is passed on as it is must be UTF-8
+        reply: dict[str, Any] = _fields_decoder.decode(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
+    if not bytes(reply.get("choices", b"")).startswith(b"["):
         return None
+    usage = reply.get("usage")
+    tokens = Tokens() if usage is None else read_raw_tokens(usage)
     reply["id"], reply["model"] = public_id, alias
-    return Reply(body=msgspec.json.encode(reply), tokens=read_tokens(reply.get("usage")))
+    return Reply(body=msgspec.json.encode(reply), tokens=tokens)
 
 
 def read_error(body: bytes) -> tuple[str, str]:
@@ -262,20 +278,22 @@ class StreamRewriter(MemberStream):
         self._wants_usage = wants_usage
         self._known: tuple[bytes, bytes] | None = None  # how the member begins its events, how we do
 
-    def _block(self, block: bytes) -> bytes:
-        return self._replace(block) or super()._block(block)
+    def feed(self, data: bytes) -> bytes:
+        if self._known is not None and not self._tail and not self.done:
+            return self._replace(data, *self._known) or super().feed(data)
+        return super().feed(data)
 
-    def _replace(self, block: bytes) -> bytes:
-        """The block with its events' beginnings replaced, b"" if that may not be enough."""
-        if self._known is None:
+    def _replace(self, block: bytes, theirs: bytes, ours: bytes) -> bytes:
+        """Whole events with their beginnings replaced, b"" if that may not be enough."""
+        if not block.startswith(theirs) or not block.endswith(EVENT_END):
             return b""
-        theirs, ours = self._known
-        events = block.count(theirs)
-        if events != block.count(b"data: ") or events != block.count(b"\n\n"):
+        events = block.split(EVENT_END + theirs)
+        if block.count(b"\n") != 2 * len(events):  # something stands between events, or in one of more than one line
             return b""
-        if block.count(b'"usage"') != block.count(b'"usage":null') or b"[DONE]" in block or b'"error"' in block:
+        if block.count(b'"usage"') != block.count(b'"usage":null') or b'"error"' in block:
             return b""
-        return block.replace(theirs, ours)
+        events[0] = events[0][len(theirs) :]
+        return ours + (EVENT_END + ours).join(events)
 
     def _chunk(self, chunk: dict[str, Any], data: bytes) -> bytes:
         if isinstance(chunk.get("usage"), dict) and not self._wants_usage:

@@ -287,7 +287,7 @@ class ValidatorSettings(ChainSettings):
 class PoolOracleSettings(ChainSettings):
     """The pool oracle: how often it looks, and whom it lets in. All ours but the pace (facts D: 5 min)."""
 
-    ROLE: ClassVar[str] = "pool oracle"
+    ROLE: ClassVar[str] = "pool-oracle"
 
     every_s: int = _key("POOL_EVERY_S", default=300)
     ping_age_max_s: int = _key("POOL_PING_AGE_MAX_S", default=900)

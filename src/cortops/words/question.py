@@ -111,8 +111,8 @@ class Heads:
 class Events:
     """The newest logs of each of `topics` (first topics) at any of `addresses`, searched backwards for at most `back_max_blocks`.
 
-    The body is JSON {"head", "head_at", "from", "from_at", "events": {topic: [{"topics", "data", "block", "at"}, ...]}}, oldest first, at
-    most `keep` of each; numbers are blocks, times seconds since 1970. Nothing is said of blocks before `from`.
+    The body is JSON {"head", "head_at", "from", "from_at", "events": {topic: [{"topics", "block", "at"}, ...]}}, oldest first, at most
+    `keep` of each with its first two topics; numbers are blocks, times seconds since 1970. Nothing is said of blocks before `from`.
     """
 
     id: str

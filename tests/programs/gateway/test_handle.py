@@ -254,23 +254,6 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(tmp_path: Path, manne
     with_gateway(tmp_path, test)
 
 
-def test_metrics_are_told_to_whoever_asks_inside(tmp_path: Path) -> None:
-    async def test(rig: Rig) -> None:
-        await rig.chat()
-        await rig.chat(model="nope")
-        await rig.ask("/v1/models", key="wrong")
-        await rig.chat(model="nope", max_tokens="many")
-        reply = await rig.ask("/metrics", key="")
-        assert reply.status == 200 and reply.header("content-type").startswith("text/plain")
-        lines = reply.body.decode().splitlines()
-        assert 'cortops_requests_total{status="200"} 1.0' in lines and 'cortops_requests_total{status="404"} 1.0' in lines
-        refused = sorted(line.removeprefix("cortops_refusals_total") for line in lines if line.startswith("cortops_refusals_total"))
-        assert refused == ['{code="invalid_api_key"} 1.0', '{code="invalid_body"} 1.0', '{code="model_not_found"} 1.0']
-        assert 'cortops_pool_queued{pool="pool-1"} 0.0' in lines and "127.0.0.1" not in reply.body.decode()
-
-    with_gateway(tmp_path, test)
-
-
 def test_no_member(tmp_path: Path) -> None:
     async def test(rig: Rig) -> None:
         rig.routers[0].behave(well=False)

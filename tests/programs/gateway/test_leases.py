@@ -198,6 +198,23 @@ def test_a_large_limit_is_fetched_in_shares_and_what_is_left_goes_to_the_others(
     assert isinstance(enter(one, store, rules, START + 20), Denied)
 
 
+def test_what_runs_low_is_fetched_together_and_once_at_a_time() -> None:
+    store, process = Store(), Process(1)
+    rules = list(KeyLimits(requests_per_min=10**6, tokens_per_min=10**8).rules(KEY))
+    for _ in range(100):
+        enter(process, store, rules, START, tokens=9)
+    process.leases.tick(START + 1)
+    flush(process, store, START + 1)
+    counters = process.leases.counters(rules)
+    while not process.leases.wanted:
+        assert process.leases.take(counters, 9, 0, START + 1) is not None
+    asks = process.leases.asks(START + 1)
+    assert [ask.rule.kind for ask in asks] == ["requests_per_min", "tokens_per_min"] and all(ask.want for ask in asks)
+    assert process.leases.take(counters, 9, 0, START + 1) is not None and not process.leases.wanted, "it is under way"
+    process.leases.failed()
+    assert process.leases.take(counters, 9, 0, START + 1) is not None and process.leases.wanted, "nothing came of it"
+
+
 def test_what_the_store_had_not_is_refused_without_asking_it() -> None:
     store, process = Store(), Process(1)
     rules = list(KeyLimits(requests_per_min=1).rules(KEY))

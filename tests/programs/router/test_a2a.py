@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from cortops.programs.router import a2a as agent_module
 from cortops.programs.router.a2a import Remembered
 from cortops.programs.router.offers import Family
 
+agent_doors = partial(doors, mcp=False, x402=False)
 COMPLETED = TaskState.TASK_STATE_COMPLETED
 
 
@@ -50,7 +52,7 @@ async def last(client: Client, request: SendMessageRequest) -> Task:
 
 def test_the_card_is_found_at_each_path_and_names_public_addresses_only() -> None:
     async def test() -> None:
-        async with doors(a2a_name="Lab router") as door:
+        async with agent_doors(a2a_name="Lab router") as door:
             bodies = [
                 await door.get(door.url + path)
                 for path in ("/.well-known/agent.json", "/.well-known/agent-card.json", "/api/v1/a2a/agent.json")
@@ -68,7 +70,7 @@ def test_the_card_is_found_at_each_path_and_names_public_addresses_only() -> Non
 
 def test_the_official_client_sends_a_message_and_gets_a_task() -> None:
     async def test() -> None:
-        async with doors() as door, client_of(door) as client:
+        async with agent_doors() as door, client_of(door) as client:
             task = await last(client, asking(new_text_part("Why is the sky blue?")))
             assert task.status.state == COMPLETED and get_artifact_text(task.artifacts[0]) == "Hello."
             assert get_data_parts(task.artifacts[0].parts)[0]["id"] == "cmpl-1-2"
@@ -90,7 +92,7 @@ def test_the_official_client_sends_a_message_and_gets_a_task() -> None:
 )
 def test_a_skill_takes_its_routes_body_as_data(skill: str, body: dict[str, Any], family: Family, version: int, text: str) -> None:
     async def test() -> None:
-        async with doors() as door, client_of(door) as client:
+        async with agent_doors() as door, client_of(door) as client:
             task = await last(client, asking(new_data_part(body), skill=skill))
             assert task.status.state == COMPLETED and get_artifact_text(task.artifacts[0]) == text
             (asked,) = door.offers.asked
@@ -103,7 +105,7 @@ def test_a_skill_takes_its_routes_body_as_data(skill: str, body: dict[str, Any],
 
 def test_a_completion_streams_as_a_growing_artifact() -> None:
     async def test() -> None:
-        async with doors() as door, client_of(door, streaming=True) as client:
+        async with agent_doors() as door, client_of(door, streaming=True) as client:
             events = [event async for event in client.send_message(asking(new_text_part("hello"), session_id=2))]
             states = [event.status_update.status.state for event in events if event.HasField("status_update")]
             assert states == [TaskState.TASK_STATE_WORKING, COMPLETED]
@@ -117,7 +119,7 @@ def test_a_completion_streams_as_a_growing_artifact() -> None:
 
 def test_a_call_that_failed_is_a_failed_task_with_our_error() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with agent_doors() as door:
             door.offers.refuse = without_answer(503, "session_busy")
             async with client_of(door) as client:
                 task = await last(client, asking(new_text_part("hello")))
@@ -129,7 +131,7 @@ def test_a_call_that_failed_is_a_failed_task_with_our_error() -> None:
 
 def test_a_message_that_asks_nothing_is_rejected_without_work() -> None:
     async def test() -> None:
-        async with doors() as door, client_of(door) as client:
+        async with agent_doors() as door, client_of(door) as client:
             for request, words in (
                 (asking(new_text_part("x"), skill="dance"), "no skill 'dance'"),
                 (asking(new_text_part("x"), skill=["completions"]), "no skill"),
@@ -150,7 +152,7 @@ def test_a_message_that_asks_nothing_is_rejected_without_work() -> None:
 def test_more_at_once_than_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr(agent_module, "IN_FLIGHT_MAX", 0)
-        async with doors() as door, client_of(door) as client:
+        async with agent_doors() as door, client_of(door) as client:
             task = await last(client, asking(new_text_part("x")))
             assert task.status.state == TaskState.TASK_STATE_REJECTED and door.offers.asked == []
 
@@ -161,7 +163,7 @@ def test_without_a_key_nothing_but_the_card() -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {}}
 
     async def test() -> None:
-        async with doors() as door:
+        async with agent_doors() as door:
             assert (await door.post("/api/v1/a2a", body))[0] == 401
             assert (await door.post("/api/v1/a2a", body, Authorization="Bearer wrong"))[0] == 401
 
@@ -183,7 +185,7 @@ def test_without_a_key_nothing_but_the_card() -> None:
 )
 def test_a_bad_call_is_answered_and_never_logged(body: bytes, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with agent_doors() as door:
             status, answer, _ = await door.post("/api/v1/a2a", body, Authorization=f"Bearer {KEY}", Content_Type="application/json")
             assert status == 200 and answer["error"]["code"] == code
             assert b"SECRET PROMPT" not in door.log.getvalue()
@@ -195,9 +197,10 @@ def test_a_bad_call_is_answered_and_never_logged(body: bytes, code: int, capsys:
 
 def test_a_body_beyond_the_limit_is_refused() -> None:
     async def test() -> None:
-        async with doors() as door:
-            status, body, _ = await door.post("/api/v1/a2a", b"x" * (4 * 2**20 + 1), Authorization=f"Bearer {KEY}")
-            assert (status, body["error"]["code"]) == (413, "body_too_large")
+        async with agent_doors() as door:
+            for size in (256 * 1024 + 1, 4 * 2**20 + 1):
+                status, body, _ = await door.post("/api/v1/a2a", b"x" * size, Authorization=f"Bearer {KEY}")
+                assert (status, body["error"]["code"]) == (413, "body_too_large")
 
     play(test)
 

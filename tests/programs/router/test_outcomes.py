@@ -43,7 +43,7 @@ def test_a_verdict_says_what_each_judge_said() -> None:
     reply = judged(CALL, outcomes, said, rule_verdicts(said), ConsensusBody())
     assert (reply["verdict"], reply["consensus"]["votes"]) == ("RETRY", {"VALID": 1.0})
     assert [one.get("readable") for one in reply["evidence"]] == [True, False, None]
-    assert reply["reasons"] == ["no majority of 3: VALID 1, 2 without a readable verdict"]
+    assert reply["reasons"] == ["no majority of 3: VALID 1, 2 without a sure verdict"]
     assert msgspec.json.decode(msgspec.json.encode(reply)) == reply
 
 

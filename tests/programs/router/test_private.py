@@ -7,10 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.programs.common.storage_rig import s3_that_answers
 from tests.programs.router.private_rig import ENVIRONMENT, SESSION, Rig, private_spine, seed_of
 from tests.programs.router.spine_rig import play
 
-from cortops.contracts.network import result_hash
+from cortops.contracts import create2
+from cortops.contracts.abi import encode_constructor
+from cortops.contracts.artifact import PRIVACY, load
+from cortops.contracts.network import Call, result_hash
+from cortops.contracts.privacy import write_list
 from cortops.contracts.wallet import Wallet
 from cortops.protocol.payload import About, open_sealed
 from cortops.protocol.payload_key import (
@@ -59,6 +64,7 @@ def test_a_private_prompt_is_in_clear_at_router_and_miner_only_and_every_fault_h
             await _only_the_assigned_miner_has_the_key(rig, body["task_id"], name)
             await _faults(rig, name)
             await _nowhere_in_clear(rig)
+            assert len(rig.objects("result")) == 2
 
     play(run)
 
@@ -164,9 +170,40 @@ async def _faults(rig: Rig, name: Urn) -> None:
 
 async def _nowhere_in_clear(rig: Rig) -> None:
     places = await rig.places()
-    assert any(name.startswith("chain log") and b":prompt:task:v1:" in data for name, data in places.items()), "the search reads the chain"
+    assert any(name.startswith("chain log") and b":prompt:" in data for name, data in places.items()), "the search reads the chain"
     assert {name for name in places if name.startswith("log ")} == {"log router", "log miner", "log oracle"}
-    words = (PROMPT, TEMPLATE[:20], ANSWER, seed_of("one"), seed_of("two"))
+    words = (PROMPT, TEMPLATE[:20], ANSWER, seed_of("one"), seed_of("two"), "a-secret-that-has-ended")
     strays = [(name, word) for name, data in places.items() for word in words if word.encode() in data]
     assert not strays
-    assert len(rig.objects("result")) == 2
+
+
+def test_a_list_on_chain_decides_and_a_key_may_be_for_a_whole_session(tmp_path: Any) -> None:
+    async def run() -> None:
+        admin, miner = wallet_of("admin"), wallet_of("miner")
+        code = encode_constructor(load(PRIVACY), admin.address)
+        contract = create2.address(code)
+        by_contract = {"allow_by_contract": True, "allowed_list": "", "privacy_contract": contract, "key_per": "session"}
+        async with private_spine(tmp_path, *[SAY] * 2, router=by_contract) as rig:
+            await rig.spine.chain.do("admin", Call(create2.DEPLOYER, create2.deploy_calldata(code)))
+            await rig.spine.chain.do("admin", Call(contract, write_list(SESSION, [miner.address])))
+            status, body = await rig.completion(PROMPT)
+            assert (status, body["choices"][0]["text"]) == (200, ANSWER), body
+            name = await committed(rig, body["task_id"])
+            assert name.scope is Scope.SESSION
+
+            await rig.spine.chain.do("admin", Call(contract, write_list(SESSION, [])))
+            status, body = await rig.completion(PROMPT)
+            assert (status, body["error"]["code"]) == (502, "payload_address_not_allowed"), "removed on chain, at once"
+
+            tasks = await rig.spine.network.task_counts([SESSION])
+            async with s3_that_answers(400, "ExpiredToken") as s3:
+                expired = {"payload_storage": "s3://lab-payloads", "payload_endpoint": s3.endpoint, "payload_key_id": "id"}
+                await rig.restart("router", **expired, storage_secret="a-secret-that-has-ended")
+                status, body = await rig.completion(PROMPT)
+                assert (status, body["error"]["code"]) == (503, "payload_credential_refused")
+                async with rig.spine.web.get(f"{rig.spine.url}/health/payloads") as reply:
+                    assert (await reply.json())["canary"]["code"] == "payload_credential_refused"
+            assert await rig.spine.network.task_counts([SESSION]) == tasks, "nothing was put on chain"
+            await _nowhere_in_clear(rig)
+
+    play(run)

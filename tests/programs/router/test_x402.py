@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -26,6 +27,9 @@ COMPLETIONS = "/api/v1/x402/completions"
 PRICE = 1_000  # of 0.001 USD
 BODY = {"prompt": "Why is the sky blue?", "session_id": 1}
 PAYER = account("payer")
+
+
+paid_doors = partial(doors, mcp=False, a2a=False)
 
 
 def payer(label: str = "payer", asset: str = "") -> x402Client:
@@ -73,7 +77,7 @@ async def paying(door: Doors, label: str = "payer", asset: str = "") -> AsyncIte
 )
 def test_the_official_client_pays_and_gets_its_answer_and_a_receipt(path: str, body: Any, family: Family, version: int) -> None:
     async def test() -> None:
-        async with doors() as door, paying(door) as client:
+        async with paid_doors() as door, paying(door) as client:
             reply = await client.post(path, json=body)
             assert reply.status_code == 200
             receipt = msgspec.json.decode(base64.b64decode(reply.headers["X-PAYMENT-RESPONSE"]))
@@ -88,7 +92,7 @@ def test_the_official_client_pays_and_gets_its_answer_and_a_receipt(path: str, b
 
 def test_ping_and_the_402_say_what_is_taken_without_an_internal_address() -> None:
     async def test() -> None:
-        async with doors(x402_price_delegate="0.25") as door:
+        async with paid_doors(x402_price_delegate="0.25") as door:
             status, body = await door.get(f"{door.url}/api/v1/x402/ping")
             assert status == 200 and body["payTo"] == PAY_TO
             assert body["prices"] == {"completions": "1000", "delegate": "250000", "validate": "1000", "factcheck": "1000"}
@@ -102,7 +106,7 @@ def test_ping_and_the_402_say_what_is_taken_without_an_internal_address() -> Non
 
 def test_a_fixed_session_wins_and_a_payer_names_no_reference() -> None:
     async def test() -> None:
-        async with doors(x402_completions_session=2) as door, paying(door) as client:
+        async with paid_doors(x402_completions_session=2) as door, paying(door) as client:
             reply = await client.post(f"{COMPLETIONS}/1", json=BODY | {"client_reference": "of-somebody-else", "request_id": "x"})
             assert reply.status_code == 200
             (asked,) = door.offers.asked
@@ -135,7 +139,7 @@ async def _wrong(door: Doors, payment: object, words: str, status: int = 402, le
 )
 def test_a_payment_for_something_else_does_no_work(changed: dict[str, Any], words: str) -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             need = await required(door)
             await _wrong(door, signed(need, **changed), words)
 
@@ -144,7 +148,7 @@ def test_a_payment_for_something_else_does_no_work(changed: dict[str, Any], word
 
 def test_what_is_no_payment_does_no_work() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             need = await required(door)
             good = signed(need)
             later = msgspec.json.decode(msgspec.json.encode(good))
@@ -171,7 +175,7 @@ def test_what_is_no_payment_does_no_work() -> None:
 
 def test_a_payment_pays_once() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             first = await door.post(COMPLETIONS, BODY, X_PAYMENT=payment)
             again = await door.post(COMPLETIONS, BODY, X_PAYMENT=payment)
@@ -184,7 +188,7 @@ def test_a_payment_pays_once() -> None:
 
 def test_two_calls_at_once_by_one_payment_are_one() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.offers.hold = asyncio.Event()
             first = asyncio.ensure_future(door.post(COMPLETIONS, BODY, X_PAYMENT=payment))
@@ -199,7 +203,7 @@ def test_two_calls_at_once_by_one_payment_are_one() -> None:
 
 def test_a_call_that_failed_is_not_settled_and_the_payment_is_good_again() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.offers.refuse = without_answer(502, "engine_failed")
             status, body, headers = await door.post(COMPLETIONS, BODY, X_PAYMENT=payment)
@@ -214,11 +218,11 @@ def test_a_call_that_failed_is_not_settled_and_the_payment_is_good_again() -> No
 
 def test_a_facilitator_that_is_down_means_no_work() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.paid.down = frozenset({"verify"})
             await _wrong(door, payment, "facilitator_unreachable", status=503)
-        async with doors(x402_facilitator_url="http://127.0.0.1:1") as door:
+        async with paid_doors(x402_facilitator_url="http://127.0.0.1:1") as door:
             await _wrong(door, header(signed(await required(door))), "facilitator_unreachable", status=503)
 
     play(test)
@@ -226,7 +230,7 @@ def test_a_facilitator_that_is_down_means_no_work() -> None:
 
 def test_what_could_not_be_settled_is_held_back_and_handed_out_when_it_is() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.paid.down = frozenset({"settle"})
             await _wrong(door, payment, "facilitator_unreachable", status=503, worked=True)
@@ -241,7 +245,7 @@ def test_what_could_not_be_settled_is_held_back_and_handed_out_when_it_is() -> N
 
 def test_a_payment_that_is_gone_when_the_work_is_done_gets_nothing() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.offers.hold = asyncio.Event()
             asking = asyncio.ensure_future(door.post(COMPLETIONS, BODY, X_PAYMENT=payment))
@@ -256,7 +260,7 @@ def test_a_payment_that_is_gone_when_the_work_is_done_gets_nothing() -> None:
 
 def test_an_unsure_settlement_is_said_and_logged_for_the_operator() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.paid.lost = True
             status, body, _ = await door.post(COMPLETIONS, BODY, X_PAYMENT=payment)
@@ -271,7 +275,7 @@ def test_an_unsure_settlement_is_said_and_logged_for_the_operator() -> None:
 
 def test_a_client_that_leaves_before_it_is_settled_has_not_paid() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.offers.hold = asyncio.Event()
             asking = asyncio.ensure_future(door.post(COMPLETIONS, BODY, X_PAYMENT=payment))
@@ -287,7 +291,7 @@ def test_a_client_that_leaves_before_it_is_settled_has_not_paid() -> None:
 
 def test_a_client_that_leaves_while_it_is_settled_has_paid() -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             payment = header(signed(await required(door)))
             door.paid.hold = asyncio.Event()
             asking = asyncio.ensure_future(door.post(COMPLETIONS, BODY, X_PAYMENT=payment))
@@ -298,6 +302,20 @@ def test_a_client_that_leaves_while_it_is_settled_has_paid() -> None:
             await turn_until(lambda: any(one["event"] == "payment_settled" for one in door.events))
             assert door.ledger.balances[PAY_TO] == PRICE
             assert (await door.post(COMPLETIONS, BODY, X_PAYMENT=payment))[1]["error"].startswith("payment_used")
+
+    play(test)
+
+
+def test_a_router_that_stops_lets_a_settlement_end() -> None:
+    async def test() -> None:
+        async with paid_doors() as door:
+            door.paid.hold = asyncio.Event()
+            asking = asyncio.ensure_future(door.post(COMPLETIONS, BODY, X_PAYMENT=header(signed(await required(door)))))
+            await turn_until(lambda: door.paid.asked[-1:] == ["settle"])
+            asking.cancel()
+            asyncio.get_running_loop().call_soon(door.paid.hold.set)
+        assert door.ledger.balances[PAY_TO] == PRICE
+        assert any(one["event"] == "payment_settled" for one in door.events)
 
     play(test)
 
@@ -313,7 +331,7 @@ def test_a_client_that_leaves_while_it_is_settled_has_paid() -> None:
 )
 def test_a_bad_body_costs_nothing(body: bytes, status: int, code: str) -> None:
     async def test() -> None:
-        async with doors() as door:
+        async with paid_doors() as door:
             found, said, _ = await door.post(COMPLETIONS, body, X_PAYMENT=header(signed(await required(door))))
             assert (found, said["error"]["code"]) == (status, code)
             assert door.paid.asked == []
@@ -323,7 +341,7 @@ def test_a_bad_body_costs_nothing(body: bytes, status: int, code: str) -> None:
 
 def test_a_router_without_payments_has_no_paid_routes() -> None:
     async def test() -> None:
-        async with doors(x402=False, mcp=False, a2a=False) as door:
+        async with paid_doors(x402=False) as door:
             assert (await door.post(COMPLETIONS, BODY))[0] in (401, 404)
 
     play(test)
@@ -345,7 +363,7 @@ def test_the_paper_ledger_keeps_the_tokens_rules() -> None:
 
 def test_the_official_client_gives_up_after_one_payment() -> None:
     async def test() -> None:
-        async with doors() as door, paying(door, "poor") as client:
+        async with paid_doors() as door, paying(door, "poor") as client:
             reply = await client.post(COMPLETIONS, json=BODY)
             assert isinstance(reply, httpx.Response) and reply.status_code == 402
 

@@ -43,7 +43,6 @@ def test_the_policy_is_that_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"VALIDATOR_RUNS": "validatorv1"}, "validatorv1 regulates network tasks"),
         ({"VALIDATOR_RUNS": "minerv4"}, "it must be one of validatorv1, validatorv2, validatorv3"),
         ({"VALIDATOR_RUNS": "validatorv3"}, "needs its judge's engine"),
         ({"VALIDATOR_POLICY": "{"}, "policy of validation"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -133,8 +134,13 @@ def test_a_validatorv3_asks_its_judge_and_accuses_nobody_when_that_is_lost(tmp_p
     async def run(one: Rig) -> None:
         session = await one.session("s")
         async with scripted_engine(Say(pieces=(good,)), Say(pieces=(bad,))) as engine:
-            url = engine.url
-            declared = {"runs": "validatorv3", "engine_url": url, "engine_model": "m", "evidence_path": str(tmp_path / "v" / "e.db")}
+            file = str(tmp_path / "v" / "e.db")
+            declared: dict[str, Any] = {
+                "runs": "validatorv3",
+                "engine_url": engine.url,
+                "engine_model": "m",
+                "evidence_path": file,
+            }
             await one.start(**declared, policy='{"sentence_min":0}')
             fine = await one.task(session, "Paris it is", "Paris it is", None)
             assert await one.verdicts(session, fine) == "m0 VALID 900, m1 VALID 900"

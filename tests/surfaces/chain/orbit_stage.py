@@ -58,12 +58,16 @@ nodes:
 """
 
 
+def fields(server: OrbitServer) -> dict[str, object]:
+    """What FILE is filled in with."""
+    urls = {name.replace("-", "_"): url for name, url in server.url.items()}
+    contracts = {"rollup": ROLLUP, "bridge": BRIDGE, "inbox": INBOX, "sequencer_inbox": SEQUENCER_INBOX, "token": TOKEN}
+    return {**urls, **contracts, "child": CHILD_ID, "parent_id": PARENT_ID, "owner": OWNER, "poster": POSTER}
+
+
 def environment(server: OrbitServer) -> Environment:
     """The file with the server's addresses, read."""
-    urls = {name.replace("-", "_"): url for name, url in server.url.items()}
-    numbers = {"child": CHILD_ID, "parent_id": PARENT_ID}
-    contracts = {"rollup": ROLLUP, "bridge": BRIDGE, "inbox": INBOX, "sequencer_inbox": SEQUENCER_INBOX, "token": TOKEN}
-    loaded = load(FILE.format(**urls, **numbers, **contracts, owner=OWNER, poster=POSTER), "lab.yaml")
+    loaded = load(FILE.format(**fields(server)), "lab.yaml")
     assert isinstance(loaded, Environment), loaded
     return loaded
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.surfaces.stage import example, site_of
@@ -11,8 +12,10 @@ from cortops.contracts.abi import static_call
 from cortops.contracts.artifact import load
 from cortops.surfaces.chain import checks as chain
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses
+from cortops.surfaces.nodes import render as nodes
 from cortops.words.evidence import Verdict
 from cortops.words.question import REFUSED, REVERTED, Answer, Rpc
+from cortops.words.resource import File
 
 ENV = example()
 SITE = site_of(ENV)
@@ -58,3 +61,13 @@ def test_the_runtime_is_asked_for_each_of_the_others() -> None:
         assert isinstance(question, Rpc)
         assert question.params == ({"to": ADDRESSES.runtime, "data": static_call(load("runtime"), getter)}, "latest")
     assert "link:runtime" not in asked
+
+
+def test_fallbacks_reach_every_node_in_the_keys_of_cortensord() -> None:
+    network = ENV.network.model_copy(update={"fallbacks": ("http://127.0.0.1:7", "http://127.0.0.1:8")})
+    files = [
+        item for item in nodes.render(replace(ENV, network=network), SITE) if isinstance(item, File) and item.path.endswith("miner-1.env")
+    ]
+    text = "".join(part for part in files[0].content if isinstance(part, str))
+    assert "ENABLE_MULTIPLE_RPC_HOST=1" in text and "NUM_RPC_HOST=3" in text
+    assert "RPC_HOST_0=http://127.0.0.1:8545" in text and "RPC_HOST_2=http://127.0.0.1:8" in text

@@ -12,8 +12,10 @@ from cortops.environment.load import load
 from cortops.local.there import extras_of
 from cortops.protocol import envfile
 from cortops.protocol.settings import RouterSettings
+from cortops.surfaces.nodes import checks
 from cortops.surfaces.nodes.agents import for_agents
 from cortops.surfaces.nodes.render import render
+from cortops.words.question import Http
 from cortops.words.resource import File, SecretRef, Service
 
 MCP = "mcp: {port: 8001, sessions: {default: 1}, timeout_s: 60}"
@@ -96,3 +98,14 @@ def test_its_port_is_a_port_like_others() -> None:
 def test_its_host_is_sent_the_libraries_and_asked_for_the_secret() -> None:
     assert "agents" in extras_of(declared(MCP), "here") and "agents" not in extras_of(declared(), "here")
     assert "facilitator/key" in [wanted.name for wanted in secrets_of(declared(X402))]
+
+
+def test_its_tools_are_watched() -> None:
+    env = declared(MCP)
+    site = site_of(env)
+    (question,) = [question for question in checks.questions(env, site) if question.id == "tools:router-1"]
+    assert isinstance(question, Http) and question.url == "http://127.0.0.1:8001/about"
+    (check,) = [check for check in checks.checks(env, site) if check.name == "tools"]
+    assert (check.entity.name, check.asks) == ("router-1", ("tools:router-1",))
+    plain = declared()
+    assert not [check for check in checks.checks(plain, site_of(plain)) if check.name == "tools"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.surfaces.nodes.test_agents import declared, told
+from tests.surfaces.nodes.test_agents import A2A, MCP, X402, declared, told
 
 from cortops.deploy.secrets_of import secrets_of
 from cortops.deploy.wanted import Kind
@@ -52,3 +52,8 @@ def test_its_proxy_is_whom_it_believes_and_its_public_name_the_one_for_create() 
 
 def test_its_search_key_is_a_secret_that_is_given() -> None:
     assert [(wanted.name, wanted.kind) for wanted in secrets_of(env()) if wanted.name == "search/key"] == [("search/key", Kind.GIVEN)]
+
+
+def test_all_that_a_router_offers_fits_together() -> None:
+    values, _ = told(declared(FAMILIES, MCP, A2A, X402, front=FRONT.replace("delegate, trial", "delegate, trial, mcp, a2a, x402")))
+    assert (values["ROUTER_EXTERNAL_DOMAIN"], values["ROUTER_MCP"], values["ROUTER_CREATE_ENABLE"]) == ("router.localhost", "1", "1")

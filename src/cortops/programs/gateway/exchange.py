@@ -214,11 +214,9 @@ class Exchange:
         if stream.done:
             self._held = out
             return False
-        if out and connection.started:
-            connection.write(out)
-        elif out:
-            connection.start(out)
-        return stream.error is None and not connection.is_full
+        if out:
+            (connection.write if connection.started else connection.start)(out)
+        return stream.error is None and connection.room is None
 
     def _broken(self, stream: MemberStream, silence: Silence, why: str, *, malformed: bool = False) -> Broken:
         return Broken(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from msgspec import Struct
+
 from cortops.protocol.limits import STREAMS_LEASE_S, Ask, Kind, Rule, Told, period_of
 
 AHEAD_SHARE = 64  # of a limit, the part that a process takes ahead at most; and never more than it used in the last second
@@ -27,8 +29,8 @@ class Counter:
 
     # fmt: off
     __slots__ = (
-        "denied", "denied_at", "ends_at", "given_back", "least", "left", "limit", "low", "need", "owed", "owed_sent", "passes", "period",
-        "rule", "streams", "taken", "told_at", "used", "used_at", "used_before", "weight",
+        "asked", "denied", "denied_at", "ends_at", "given_back", "least", "left", "limit", "low", "need", "owed", "owed_sent", "passes",
+        "period", "rule", "streams", "taken", "told_at", "used", "used_at", "used_before", "weight",
     )
     # fmt: on
 
@@ -37,6 +39,7 @@ class Counter:
         self.period, self.ends_at = 0, -math.inf
         self.left = 0  # ours and unused
         self.low = 0  # fewer left than this: fetch more, while there is some
+        self.asked = False  # a fetch is under way
         self.streams = 0  # open here
         self.passes = 0  # requests under way that count here
         self.taken = 0  # by all processes, as last told
@@ -66,13 +69,13 @@ class Counter:
         return min(self.limit // AHEAD_SHARE, max(self.used, self.used_before))
 
 
-class Pass:
+class Pass(Struct, frozen=True):
     """A request that was let in, until `settle`. tokens: what was reserved."""
 
-    __slots__ = ("at", "counters", "stream", "tokens")
-
-    def __init__(self, counters: Sequence[Counter], tokens: int, stream: int, at: float) -> None:
-        self.counters, self.tokens, self.stream, self.at = counters, tokens, stream, at
+    counters: Sequence[Counter]
+    tokens: int
+    stream: int
+    at: float
 
 
 class Denied:
@@ -109,6 +112,7 @@ class Leases:
                 counter.roll(now)
             if counter.left < amounts[counter.weight]:
                 return self._lacking(counters, amounts, now)
+        low = False
         for counter in counters:
             amount = amounts[counter.weight]
             counter.left -= amount
@@ -116,8 +120,10 @@ class Leases:
             counter.passes += 1
             if counter.weight == STREAMS:
                 counter.streams += amount
-            if counter.left < counter.low:
-                self._wanted[counter] = None
+            if counter.left < counter.low and not counter.asked:
+                low = True
+        if low:  # they run low at about the same time: one fetch for all
+            self._wanted |= dict.fromkeys([counter for counter in counters if counter.low and not counter.asked])
         return Pass(counters, tokens, stream, now)
 
     def _lacking(self, counters: Sequence[Counter], amounts: tuple[int, int, int], now: float) -> Denied | None:
@@ -201,7 +207,7 @@ class Leases:
         self._sent = []
         for counter in (*waited, *rest[:room]):
             self._sent.append((counter, self._ask(counter, now), counter.need > 0))
-            counter.need = counter.least = 0
+            counter.need, counter.least, counter.asked = 0, 0, True
         return [ask for _, ask, _ in self._sent]
 
     def _ask(self, counter: Counter, now: float) -> Ask:
@@ -228,6 +234,7 @@ class Leases:
         """What came of the last `asks`, which was at `asked_at`."""
         for (counter, ask, waited), one in zip(self._sent, told, strict=True):
             counter.owed -= counter.owed_sent
+            counter.asked = False
             if ask.period != counter.period:
                 continue  # it came too late: that minute is over
             counter.left += one.granted
@@ -239,6 +246,8 @@ class Leases:
 
     def failed(self) -> None:
         """The store was out of reach: it may have happened or not. What was asked for counts as lost, what is owed stays owed."""
+        for counter, _, _ in self._sent:
+            counter.asked = False
         self._sent = []
 
     def _counter(self, rule: Rule) -> Counter:

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from cortops.programs.common.logs import Log
 from cortops.programs.gateway.leases import STREAMS, TICK_S, TOKENS, Counter, Denied, Leases, Pass
 from cortops.protocol.database import Database
@@ -45,32 +47,34 @@ Aside = Callable[..., Awaitable[list[Told]]]
 class _Plan:
     """What a request of one key counts on, and what its answer says of it."""
 
-    __slots__ = ("_ends", "_second", "_shown", "counters", "forgotten", "row", "tokens_least")
+    __slots__ = ("_lines", "_second", "_shown", "counters", "forgotten", "row", "streaming", "tokens_least")
 
     def __init__(self, row: KeyRow, counters: tuple[Counter, ...], forgotten: int) -> None:
-        self.row, self.counters, self.forgotten = row, counters, forgotten
+        self.row, self.forgotten = row, forgotten
+        self.streaming = counters  # of a request that streams
+        self.counters = tuple([counter for counter in counters if counter.weight != STREAMS])  # of one that does not
         self.tokens_least = min((counter.limit for counter in counters if counter.weight == TOKENS), default=0)
         self._shown = [
             (name, [(each, _begin(name, each.limit)) for each in counters if each.rule.kind == f"{name}_per_min"])
             for name in ("requests", "tokens")
             if any(each.rule.kind == f"{name}_per_min" for each in counters)
         ]
-        self._second, self._ends = -1, [""]
+        self._second, self._lines = -1, [((counter, begin), others, "") for _, ((counter, begin), *others) in self._shown]
 
     def head(self, now: float) -> str:
         """OpenAI's x-ratelimit lines: of key and organisation the one with less left, as far as this process knows."""
         second = int(now)
         if second != self._second:  # most of the text lasts for a second
-            self._second, rest_s = second, MINUTE_S - second % MINUTE_S
-            self._ends = [f"\r\nx-ratelimit-reset-{name}: {rest_s}s\r\n" for name, _ in self._shown]
+            self._second, end = second, f"{MINUTE_S - second % MINUTE_S}s\r\n"
+            self._lines = [(first, others, f"\r\nx-ratelimit-reset-{name}: {end}") for name, (first, *others) in self._shown]
         head = ""
-        for (_, counters), end in zip(self._shown, self._ends, strict=True):
-            least, begin = -1, ""
-            for counter, text in counters:
-                remaining = counter.limit - counter.taken + counter.left - counter.owed
-                if least < 0 or remaining < least:
-                    least, begin = max(0, remaining), text
-            head += f"{begin}{least}{end}"
+        for (counter, begin), others, end in self._lines:
+            least = counter.limit - counter.taken + counter.left - counter.owed
+            for other, text in others:
+                remaining = other.limit - other.taken + other.left - other.owed
+                if remaining < least:
+                    least, begin = remaining, text
+            head += f"{begin}{least if least > 0 else 0}{end}"
         return head
 
 
@@ -78,13 +82,13 @@ def _begin(name: str, limit: int) -> str:
     return f"x-ratelimit-limit-{name}: {limit}\r\nx-ratelimit-remaining-{name}: "
 
 
-class Admission:
+class Admission(Struct):
     """Whether a request may go on: `refusal` None for yes; `head` are the lines that its answer carries about limits."""
 
-    __slots__ = ("estimate", "head", "refusal", "taken")
-
-    def __init__(self, taken: Pass | None, refusal: ApiError | None, head: str, estimate: int) -> None:
-        self.taken, self.refusal, self.head, self.estimate = taken, refusal, head, estimate
+    taken: Pass | None  # until it is settled
+    refusal: ApiError | None
+    head: str
+    estimate: int
 
 
 class Limits:
@@ -123,21 +127,22 @@ class Limits:
 
     def counts(self, row: KeyRow) -> bool:
         """Has this key, or its organisation, any limit?"""
-        return bool(self._plan(row).counters)
+        return bool(self._plan(row).streaming)
 
     async def admit(self, row: KeyRow, ask: ChatRequest) -> Admission:
         """Let a request in or not; what is let in must be settled."""
         plan = self._plan(row)
+        counters = plan.streaming if ask.stream else plan.counters
         tokens = estimate = 0
         if plan.tokens_least:
             prompt = len(ask.body) // BYTES_PER_TOKEN
             estimate = min(prompt + min(ask.tokens_max or ANSWER_TOKENS, ANSWER_TOKENS), plan.tokens_least)
             tokens = prompt + ask.tokens_max if ask.tokens_max else estimate
         now = self._clock.now()
-        taken = self._leases.take(plan.counters, tokens, int(ask.stream), now)
+        taken = self._leases.take(counters, tokens, int(ask.stream), now)
         if self._leases.wanted:
             self._wanted.set()
-        found = taken if isinstance(taken, Pass) else await self._wait(plan, taken, tokens, int(ask.stream))
+        found = taken if isinstance(taken, Pass) else await self._wait(counters, taken, tokens, int(ask.stream))
         if found is not taken:
             now = self._clock.now()
         if isinstance(found, Pass):
@@ -197,12 +202,12 @@ class Limits:
             plan = self._plans[row.id] = _Plan(row, counters, self._leases.forgotten)
         return plan
 
-    async def _wait(self, plan: _Plan, found: Pass | Denied | None, tokens: int, stream: int) -> Pass | Denied | ApiError:
+    async def _wait(self, counters: Sequence[Counter], found: Denied | None, tokens: int, stream: int) -> Pass | Denied | ApiError:
         """Until a share is there, or the store has none, or does not answer."""
         until = self._clock.monotonic() + STREAM_WAIT_S
         try:
             async with self._deadlines.within(WAIT_MAX_S):
-                while not isinstance(found, Pass):
+                while True:
                     if isinstance(found, Denied):
                         counter = found.counter
                         if counter.weight != STREAMS or self._clock.monotonic() >= until:
@@ -211,8 +216,10 @@ class Limits:
                         self._leases.retry(counter)
                     elif self._clock.monotonic() < self._retry_at or not await self._exchanged():
                         return UNAVAILABLE
-                    found = self._leases.take(plan.counters, tokens, stream, self._clock.now())
-                return found
+                    taken = self._leases.take(counters, tokens, stream, self._clock.now())
+                    if isinstance(taken, Pass):
+                        return taken
+                    found = taken
         except TimeoutError:
             return UNAVAILABLE
 

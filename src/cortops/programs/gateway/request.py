@@ -94,23 +94,25 @@ class Request:
         self._breaks = 0  # how often the member had it and broke off
 
     def step(self, event: Event) -> tuple[Command, ...]:
-        match event:
-            case ClientGone():
-                return self._gone(event)
+        match event:  # the usual ones first
             case Received() if self.state is RECEIVED:
                 return self._received(event)
             case Admitted() if self.state is AUTHORISED:
                 return self._queue() if event.refusal is None else self._refused(event.refusal, event.at)
             case Granted() if self.state is QUEUED:
                 return self._granted(event.slot)
-            case NotGranted() if self.state is QUEUED:
-                return self._not_granted(event)
-            case Head() if self.state is FORWARDED:
-                self.state, self._task = STREAMING, event.task
-                return (Relay(),)
             case Whole() if self.state is FORWARDED:
                 self._task = event.task
                 return (*self._over("ok", event.at, event.tokens), Answer(body=event.body))
+            case Head() if self.state is FORWARDED:
+                self.state, self._task = STREAMING, event.task
+                return (Relay(),)
+            case Ended() if self.state is STREAMING:
+                return (*self._over("ok", event.at, event.tokens, event.first_token_at), Finish())
+            case ClientGone():
+                return self._gone(event)
+            case NotGranted() if self.state is QUEUED:
+                return self._not_granted(event)
             case Turned() if self.state in (FORWARDED, STREAMING):
                 return self._turned(event)
             case Broken() if self.state in (FORWARDED, STREAMING):
@@ -119,8 +121,6 @@ class Request:
                 assert self._slot is not None and self._ask is not None
                 self.state = FORWARDED
                 return (Forward(slot=self._slot, ask=self._ask),)
-            case Ended() if self.state is STREAMING:
-                return (*self._over("ok", event.at, event.tokens, event.first_token_at), Finish())
         raise AssertionError(f"{type(event).__name__} in state {self.state.value}")
 
     def _received(self, event: Received) -> tuple[Command, ...]:

@@ -133,12 +133,13 @@ class HttpServer:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. The handler answers with `reply`, or with `start`, `write` (and `drain` when `is_full`) and `end`."""
+    """One client. The handler answers with `reply`, or with `start`, `write` (and `drain` while `room` is set) and `end`."""
 
     def __init__(self, server: HttpServer) -> None:
         self.deadline = math.inf
         self.started = False  # the present answer's head is sent
         self.status = 0  # and what it said
+        self.room: asyncio.Future[None] | None = None  # set while the client reads too slowly: `drain` before the next write
         self.also = ""  # head lines of this answer beside the usual ones, each with CR LF
         self.gone = asyncio.Event()
         self._server = server
@@ -149,7 +150,6 @@ class ClientConnection(asyncio.Protocol):
         self._queue: deque[Incoming] = deque()
         self._phase = WAITING
         self._reading = True
-        self._room: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._current: Incoming | None = None
         self._keep = self._chunked = True
         self._reset()
@@ -167,19 +167,14 @@ class ClientConnection(asyncio.Protocol):
     # The handler's side.
 
     @property
-    def is_full(self) -> bool:
-        """The client does not keep up: `drain` before the next write."""
-        return self._room is not None
-
-    @property
     def is_idle(self) -> bool:
         """No request is here, and none is being served."""
         return self._current is None and not self._queue
 
     async def drain(self) -> None:
         """Return when the client has read enough."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
+        if self.room is not None:
+            await asyncio.shield(self.room)
 
     def reply(self, status: int, body: bytes, *, content_type: str = outgoing.JSON, retry_after_s: int | None = None) -> None:
         """The whole answer, in one write."""
@@ -199,7 +194,10 @@ class ClientConnection(asyncio.Protocol):
         self._send(head + self._frame(first))
 
     def write(self, data: bytes) -> None:
-        self._send(outgoing.chunk(data) if self._chunked else data)
+        """A part of the stream, not empty, in a write of its own."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self, last: bytes) -> None:
         """The stream's last bytes and its end, in one write."""
@@ -283,13 +281,13 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
-        if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
+        if self.room is None:
+            self.room = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
+        if self.room is not None:
+            self.room.set_result(None)
+            self.room = None
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport, self._phase = None, BROKEN
@@ -390,7 +388,7 @@ class ClientConnection(asyncio.Protocol):
         self._enqueue(
             Incoming(
                 id=self._server.new_id(),
-                client_id=self._server.read_client_id(headers.get("x-request-id", "")),
+                client_id=self._server.read_client_id(headers["x-request-id"]) if "x-request-id" in headers else "",
                 method=self._parser.get_method().decode("latin-1"),
                 path=self._url.partition(b"?")[0].decode("latin-1"),
                 headers=headers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Protocol
 
 from aiohttp import web
@@ -57,7 +58,7 @@ async def serve(settings: OrbitSettings, log: Log) -> None:
 def _part(settings: OrbitSettings, parent: End, child: End, feed: Feed, clock: Clock, log: Log) -> Part:
     if settings.does == "sequencer":
         return Sequencer(settings, parent, child, feed, clock, log)
-    kinds = {"batch-poster": Poster, "staker": Staker}
+    kinds: Mapping[str, type[Poster] | type[Staker]] = {"batch-poster": Poster, "staker": Staker}
     if settings.does not in kinds:
         raise BadInput(f"ORBIT_DOES is {settings.does!r}; it is sequencer, batch-poster or staker", where="env file")
     wallet = Wallet(settings.private_key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cortops.contracts.abi import encode_call, word
 from cortops.contracts.artifact import load
@@ -141,10 +141,9 @@ class Sequencer:
             if self._clock.monotonic() > deadline:
                 raise NotMined(f"the delivery {tx} was not mined within {MINED_TIMEOUT_S:g} s")
             await self._clock.sleep(MINED_POLL_S)
-        return receipt
+        return dict(receipt)
 
-    async def _again(self, look: object, failures: Failures, every_s: float) -> None:
-        assert callable(look)
+    async def _again(self, look: Callable[[], Awaitable[object]], failures: Failures, every_s: float) -> None:
         while True:
             try:
                 await look()

@@ -110,4 +110,4 @@ def main() -> NoReturn:
     async def run(settings: PoolOracleSettings, log: Log) -> None:
         await serve(settings, log, SystemClock())
 
-    sys.exit(start("pool oracle", env_file(PoolOracleSettings), run))
+    sys.exit(start("pool-oracle", env_file(PoolOracleSettings), run))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,15 +26,18 @@ from a2a.types import Task
 from aiohttp import web
 from starlette.applications import Starlette
 
+from cortops.programs.common.logs import Log
 from cortops.programs.router import asgi
 from cortops.programs.router.a2a_card import CARD_PATHS, DISCOVERY_PATH, RPC_PATH, asked_of, card_of, discovery, text_of
 from cortops.programs.router.offers import Answered, Asked, Family, Offers
-from cortops.programs.router.refusals import refused
+from cortops.programs.router.refusals import error_response, refused
 from cortops.protocol.settings import RouterSettings
 from cortops.words.errors import BadInput
 
-TASKS_MAX = 1_000  # remembered; the oldest is forgotten first
+TASKS_MAX = 256  # remembered, each with its message; the oldest is forgotten first
+BODY_MAX_KIB = 256  # of a message: more than a task can hold on chain
 IN_FLIGHT_MAX = 64
+STOP_TIMEOUT_S = 5.0  # for messages that are under way when the router stops
 STREAMING = frozenset({"SendStreamingMessage", "message/stream"})
 SILENT_LOGGERS = ("a2a", "sse_starlette")  # their lines quote messages, and prompts are never logged; their answers tell the caller
 
@@ -42,9 +45,10 @@ SILENT_LOGGERS = ("a2a", "sse_starlette")  # their lines quote messages, and pro
 class Executor(AgentExecutor):
     """Runs each message as one call of the router."""
 
-    def __init__(self, settings: RouterSettings, offers: Offers) -> None:
+    def __init__(self, settings: RouterSettings, offers: Offers, log: Log) -> None:
         self._settings = settings
         self._offers = offers
+        self._log = log
         self._in_flight = 0
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -72,6 +76,9 @@ class Executor(AgentExecutor):
         try:
             streams = asked.family is Family.COMPLETIONS and _method(context) in STREAMING
             await self._run(replace(asked, stream=True, streams=True) if streams else asked, updater)
+        except Exception as error:
+            self._log.error("message_failed", error=type(error).__name__)  # without its words, which may quote the message
+            raise
         finally:
             self._in_flight -= 1
 
@@ -182,8 +189,11 @@ class AgentDoor:
         return _json(discovery(self.settings))
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if len(body) > BODY_MAX_KIB * 1024:
+            return error_response(413, "body_too_large", f"a message may have {BODY_MAX_KIB} KiB")
         try:
-            msgspec.json.decode(await request.read(), type=_Call)
+            msgspec.json.decode(body, type=_Call)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             code = -32600 if isinstance(error, msgspec.ValidationError) else -32700
             return _json({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": str(error)[:200]}})
@@ -195,15 +205,16 @@ def _json(value: Any) -> web.Response:
 
 
 @asynccontextmanager
-async def agent(settings: RouterSettings, offers: Offers) -> AsyncIterator[AgentDoor]:
+async def agent(settings: RouterSettings, offers: Offers, log: Log) -> AsyncIterator[AgentDoor]:
     """The door while inside; what is under way when left is ended."""
     for name in SILENT_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     card = card_of(settings)
-    handler = DefaultRequestHandler(agent_executor=Executor(settings, offers), task_store=Remembered(), agent_card=card)
+    handler = DefaultRequestHandler(agent_executor=Executor(settings, offers, log), task_store=Remembered(), agent_card=card)
     app = Starlette(routes=create_jsonrpc_routes(handler, RPC_PATH, enable_v0_3_compat=True))
     try:
         yield AgentDoor(settings, app, agent_card_to_dict(card))
     finally:
-        async with asyncio.timeout(5):
-            await handler.aclose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await handler.aclose()

@@ -38,7 +38,7 @@ async def doors_for_agents(
             if settings.a2a:
                 from cortops.programs.router.a2a import agent
 
-                doors.append(await stack.enter_async_context(agent(settings, offers)))
+                doors.append(await stack.enter_async_context(agent(settings, offers, log)))
             if settings.mcp:
                 from cortops.programs.router.mcp import Tools, serving
 

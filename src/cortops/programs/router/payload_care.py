@@ -50,7 +50,7 @@ class Care:
         while True:
             before, self._last = self._last, await self._round()
             if self._last.code != (before.code if before is not None else ""):
-                self._log.warning("payload_storage", code=self._last.code or "well", what=self._last.what)
+                self._log.warning("payload_storage", well=not self._last.code, code=self._last.code, what=self._last.what)
             if self._clock.monotonic() - swept_at >= SWEEP_EVERY_S and not self._last.code:
                 await self.sweep()
                 swept_at = self._clock.monotonic()

@@ -112,6 +112,7 @@ def route_families(settings: RouterSettings) -> list[str]:
     """What this router answers, as its settings say."""
     always = ["completions", "chat", "delegate", "validate", "factcheck"]
     gated = {"create": settings.create_enabled, "trial": settings.trial_enabled}
+    gated |= {"x402": settings.x402, "mcp": settings.mcp, "a2a": settings.a2a}
     return always + [family for family, on in gated.items() if on]
 
 

@@ -88,7 +88,11 @@ class Payments:
         return replace(answered, headers={**answered.headers, X_PAYMENT_RESPONSE_HEADER: encode_payment_response_header(settled)})
 
     async def _settle(self, offered: Offered, required: PaymentRequirementsV1, family: Family) -> SettleResponse | Silent:
-        settled = await self.facilitator.settle(offered.payload, required)
+        try:
+            settled = await self.facilitator.settle(offered.payload, required)
+        except BaseException:  # the router stops, or something nobody expected: the payment is not ours to keep
+            self.used.release(offered.payment)
+            raise
         about = {"family": str(family), "amount": required.max_amount_required, "payer": offered.payment.payer}
         if isinstance(settled, Silent):
             self.used.release(offered.payment)

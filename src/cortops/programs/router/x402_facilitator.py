@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,8 +55,9 @@ class Remote:
 
     async def verify(self, payment: PaymentPayloadV1, required: PaymentRequirementsV1) -> VerifyResponse | Silent:
         try:
-            return await self._client.verify(payment, required)
-        except (httpx.HTTPError, ValueError) as error:  # ValueError: a status that is not 200, or a body that is none
+            async with asyncio.timeout(VERIFY_TIMEOUT_S):
+                return await self._client.verify(payment, required)
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:  # ValueError: a status that is not 200, or a body that is none
             return _silent(error)
 
     async def settle(self, payment: PaymentPayloadV1, required: PaymentRequirementsV1) -> SettleResponse | Silent:

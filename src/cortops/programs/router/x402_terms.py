@@ -29,7 +29,7 @@ SETTLE_ROOM_S = 60  # of a payment's life that stays for settling it
 WORK_MIN_S = 5  # a payment that leaves less time for the work is refused
 PRICE_MAX_USD = Decimal(1000)
 
-# Networks by name -> (chain id, USDC, its EIP-712 name and version). Source: x402.mechanisms.evm.v1.constants.
+# Networks by name -> (chain id, USDC, its EIP-712 name and version). Source: the library's own tables.
 NETWORKS: Mapping[str, tuple[int, str, str, str]] = {
     "base": (8453, "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin", "2"),
     "base-sepolia": (84532, "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),

@@ -238,7 +238,7 @@ def _largest_group(table: Sequence[Sequence[Closeness]], least: int) -> list[int
     sizes = sorted((len(group) for group in whole), reverse=True)
     if not sizes or sizes[0] < 2 or (len(sizes) > 1 and sizes[1] == sizes[0]):
         return []
-    return list(max(whole, key=len))
+    return list(next(group for group in whole if len(group) == sizes[0]))
 
 
 def _undecided(miner: str, at: int, table: Sequence[Sequence[Closeness]], group: Sequence[int]) -> MinerVerdict:

@@ -21,6 +21,7 @@ from cortops.programs.common.role import Role
 from cortops.programs.validator.evidence_store import EvidenceStore
 from cortops.programs.validator.ledger import ChainLedger
 from cortops.programs.validator.model import Comparer, Model
+from cortops.programs.validator.network import serve_network
 from cortops.programs.validator.rubric import EngineRubric
 from cortops.programs.validator.runner import Runner
 from cortops.protocol.http import HttpClient
@@ -47,8 +48,6 @@ def policy_of(settings: ValidatorSettings) -> Policy:
     """The policy of the settings. BadInput where they contradict themselves."""
     if not 0 < settings.similarity_min <= 1:
         raise BadInput(f"VALIDATOR_SIMILARITY_MIN is {settings.similarity_min:g}, it must be above 0 and at most 1", where="env file")
-    if settings.runs == VALIDATOR_V1:
-        raise BadInput("validatorv1 regulates network tasks, and this program judges tasks of users", where="env file")
     if settings.runs not in RUNS:
         raise BadInput(f"VALIDATOR_RUNS is {settings.runs!r}, it must be one of {', '.join(RUNS)}", where="env file")
     if settings.runs == VALIDATOR_V3 and not (settings.engine_url and settings.engine_model):
@@ -76,7 +75,14 @@ async def serve(settings: ValidatorSettings, log: Log, clock: Clock, load: Calla
     policy = policy_of(settings)
     http = HttpClient(clock=clock)
     chain = Chain(settings, http, clock, log)
-    role, model = Role("session_queue_validation", VALIDATOR_ROLE), Model(load or minilm(settings), clock, log)
+    model = Model(load or minilm(settings), clock, log)
+    if settings.runs == VALIDATOR_V1:
+        try:
+            await serve_network(settings, chain, model, policy, log, clock)
+        finally:
+            await http.close()
+        return
+    role = Role("session_queue_validation", VALIDATOR_ROLE)
     store = EvidenceStore(settings.evidence_path)
     rubrics: EngineRubric | None = None
     if settings.runs == VALIDATOR_V3:

@@ -11,7 +11,7 @@ from cortops.contracts.calls import MODULES
 from cortops.contracts.keccak import checksummed
 from cortops.environment.declared import Environment
 from cortops.environment.graph import rpc_entity
-from cortops.surfaces.chain import asks, child_checks, parent_checks, pool_checks, wallet_checks
+from cortops.surfaces.chain import asks, child_checks, network_tasks, parent_checks, pool_checks, wallet_checks
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, rpc_url
 from cortops.surfaces.readings import answered_by_chain, bad, inconclusive, json_of, number_of, ok, reply_of
 from cortops.surfaces.site import Site
@@ -32,6 +32,8 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
     addresses = contract_addresses(env, site)
     for name in env.network.contracts.places():
         yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(getattr(addresses, ARTIFACTS[name]), "latest"), timeout_s=3)
+    for name, address in network_tasks.addresses(env, site).items():
+        yield Rpc(id=f"code:{name}", url=url, method="eth_getCode", params=(address, "latest"), timeout_s=3)
     for name, getter in _GETTERS.items() if env.takes_part else ():
         call = {"to": addresses.runtime, "data": static_call(load("runtime"), getter)}
         yield Rpc(id=f"link:{name}", url=url, method="eth_call", params=(call, "latest"), timeout_s=3)
@@ -49,6 +51,9 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
     for name in env.network.contracts.places():
         asked, code = f"code:{name}", load(ARTIFACTS[name]).runtime_code if env.takes_part else ""
         yield Check(entity=Entity("contract", name), name="code", asks=(asked,), judge=_code(asked, code), owner=owner, runbook="contracts")
+    for name in network_tasks.addresses(env, site):
+        judge = _code(f"code:{name}", load(network_tasks.ARTIFACT_OF[name]).runtime_code)
+        yield Check(entity=Entity("contract", name), name="code", asks=(f"code:{name}",), judge=judge, owner=owner, runbook="contracts")
     addresses = contract_addresses(env, site)
     for name in _GETTERS if env.takes_part else ():
         asked, judge = f"link:{name}", _linked(f"link:{name}", getattr(addresses, ARTIFACTS[name]))

@@ -185,14 +185,14 @@ def _token(env: Environment, site: Site) -> Iterator[ContractState]:
     write = static_call(token, "mint(address,uint256)", deployer, SUPPLY_WEI)
     minted = _state(env, at, "gas token made", GAS_TOKEN, ("totalSupply()", ()), SUPPLY_WEI, write)
     write = static_call(token, "approve(address,uint256)", at["inbox"], UNLIMITED)
-    read = ("allowance(address,address)", (deployer, at["inbox"]))
-    allowed = _state(env, at, "inbox may take gas tokens", GAS_TOKEN, read, UNLIMITED, write)
+    allowance = ("allowance(address,address)", (deployer, at["inbox"]))
+    allowed = _state(env, at, "inbox may take gas tokens", GAS_TOKEN, allowance, UNLIMITED, write)
     yield from (minted, allowed)
     for name, account in wallets(env, site).items():
         write = static_call(load("orbit/inbox"), "depositERC20To(address,uint256)", account, DEPOSIT_WEI)
-        read = ("hasDeposited(address,uint256)", (account, DEPOSIT_WEI))
+        deposited = ("hasDeposited(address,uint256)", (account, DEPOSIT_WEI))
         needs = (minted.key, allowed.key, *key_of(env, BRIDGE_KNOWS_INBOX))
-        yield _state(env, at, _deposit_name(name), "inbox", read, True, write, entity=Entity("wallet", name), needs=needs)
+        yield _state(env, at, _deposit_name(name), "inbox", deposited, True, write, entity=Entity("wallet", name), needs=needs)
 
 
 def _deposit_name(wallet: str) -> str:

@@ -175,11 +175,11 @@ def _delayed(wait_max_s: int) -> Judge:
         known = [event for event in events[asks.DELIVERED] if event["at"] is not None and int(event["topics"][1], 16) >= taken]
         if not known and from_at is None:
             return inconclusive(f"{waiting}; since when is not known")
-        since = known[0]["at"] if known else from_at
-        age_s = now - float(since or 0)
-        told_s = f"{waiting}, the first for {'' if known else 'more than '}{span(age_s)}"
+        is_first = bool(known) and int(known[0]["topics"][1], 16) == taken  # else it is older than all that were kept
+        age_s = now - float(known[0]["at"] if known else from_at or 0)
+        told_s = f"{waiting}, the first for {'' if is_first else 'more than '}{span(age_s)}"
         if age_s <= wait_max_s:
-            return ok(told_s) if known else inconclusive(told_s)
+            return ok(told_s) if is_first else inconclusive(told_s)
         force = Reading(replies=replies, who="the parent").words("parent:variation", "the time variation", 4)[2]
         return bad(f"{told_s}{f'; after {span(force)} anybody may force them in' if force else ''}")
 

@@ -12,6 +12,8 @@ from cortops.contracts.network import ORACLE_ROLE, VALIDATOR_ROLE, Addresses
 from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
 from cortops.environment.model import DEPLOY, OracleNode, Session, ValidatorNode, WalletNode
+from cortops.protocol.validation import VALIDATOR_V1
+from cortops.surfaces.chain import network_tasks
 from cortops.surfaces.chain.addresses import ARTIFACTS, contract_addresses, init_code, rpc_url, salt
 from cortops.surfaces.chain.orbit_render import bridged
 from cortops.surfaces.site import Site, cite
@@ -41,8 +43,9 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
             yield _registered(env, site, addresses, name, node)
         if isinstance(node, OracleNode):
             yield _role(env, site, name, node, "session_queue", addresses.session_queue, ORACLE_ROLE)
-        if isinstance(node, ValidatorNode):
+        if isinstance(node, ValidatorNode) and node.runs != VALIDATOR_V1:
             yield _role(env, site, name, node, "session_queue_validation", addresses.session_queue_validation, VALIDATOR_ROLE)
+    yield from network_tasks.render(env, site)
     previous: tuple[str, ...] = ()
     for sid in sorted(env.network.sessions):
         session = list(_session(env, site, addresses, sid, env.network.sessions[sid], previous))

@@ -110,8 +110,8 @@ def read_built(text: bytes, where: str) -> Built:
     Hardhat's plain artifacts name no immutables; forge's and solc's do.
     """
     try:
-        body = msgspec.json.decode(text)
-        deployed = body.get("deployedBytecode") or (body.get("evm") or {}).get("deployedBytecode")
+        body: Any = msgspec.json.decode(text)
+        deployed: Any = body.get("deployedBytecode") or (body.get("evm") or {}).get("deployedBytecode")
         code = deployed if isinstance(deployed, str) else deployed["object"]
         references: Mapping[str, Any] = {} if isinstance(deployed, str) else deployed.get("immutableReferences") or {}
         ranges = tuple((int(one["start"]), int(one["length"])) for group in references.values() for one in group)

@@ -32,6 +32,8 @@ def questions(env: Environment, site: Site) -> Iterator[Question]:
         port = node.health_port if isinstance(node, ChainNode) else node.port
         path = _HEALTH_PATHS.get(node.role, "/health")
         yield Http(id=f"health:{name}", url=f"http://{from_here(env, node.host)}:{port}{path}", timeout_s=3)
+        if isinstance(node, RouterNode) and node.mcp is not None:
+            yield Http(id=f"tools:{name}", url=f"http://{from_here(env, node.host)}:{node.mcp.port}/about", timeout_s=3)
         if isinstance(node, WalletNode):
             call = {
                 "to": contract_addresses(env, site).node_registry,
@@ -50,6 +52,9 @@ def checks(env: Environment, site: Site) -> Iterator[Check]:
             yield foreign_checks.check(env, name, owner)
             continue
         yield Check(entity=entity, name="health", asks=(f"health:{name}",), judge=healthy(f"health:{name}"), owner=owner, runbook=runbook)
+        if isinstance(node, RouterNode) and node.mcp is not None:
+            asked = f"tools:{name}"
+            yield Check(entity=entity, name="tools", asks=(asked,), judge=healthy(asked, "its tools answer"), owner=owner, runbook=runbook)
         if isinstance(node, WalletNode):
             asked = f"registered:{name}"
             yield Check(entity=entity, name="registration", asks=(asked,), judge=_registered(asked), owner=owner, runbook=runbook)

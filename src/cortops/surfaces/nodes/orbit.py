@@ -40,7 +40,7 @@ def settings_of(env: Environment, site: Site, name: str, node: OrbitNode, privat
         private_key="" if isinstance(node, SequencerNode) else private_key,
         bind_ips=listens_on(env, name, node.host),
         port=node.port,
-        **_pace(node),  # type: ignore[arg-type]
+        **_pace(node),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from cortops.environment.declared import Environment
 from cortops.environment.graph import node_entity
 from cortops.environment.model import ChainNode, Engine, EngineNode, MinerNode, Node, OracleNode, RouterNode, ValidatorNode, WalletNode
+from cortops.environment.network_tasks import PoolOracleNode
 from cortops.environment.orbit_nodes import BatchPosterNode, OrbitNode, SequencerNode, StakerNode
 from cortops.protocol.envfile import render as env_text
 from cortops.protocol.settings import (
@@ -15,10 +16,12 @@ from cortops.protocol.settings import (
     EngineSettings,
     MinerSettings,
     OracleSettings,
+    PoolOracleSettings,
     RouterSettings,
     ValidatorSettings,
 )
 from cortops.protocol.validation import Policy
+from cortops.surfaces.chain import network_tasks
 from cortops.surfaces.chain.addresses import contract_addresses, rpc_url_on
 from cortops.surfaces.chain.render import PLACE, discovery_needs
 from cortops.surfaces.fleet.render import release_blob
@@ -52,6 +55,8 @@ def render(env: Environment, site: Site) -> Iterator[Resource]:
                 yield from _oracle(env, site, host, name, node)
             case ValidatorNode():
                 yield from _validator(env, site, host, name, node)
+            case PoolOracleNode():
+                yield from _pool_oracle(env, site, host, name, node)
             case SequencerNode() | BatchPosterNode() | StakerNode():
                 yield from _orbit(env, site, host, name, node)
             case _:
@@ -109,12 +114,20 @@ def _router(env: Environment, site: Site, host: HostSite, name: str, node: Route
         ws_port=node.ws_port,
         sessions=tuple(sorted({session for sessions in node.sessions.values() for session in sessions})),
         request_timeout_s=node.request_timeout_s,
-        **router_families(env, name, node, secret_mark),
-        **for_agents(env, name, node, listens_on(env, name, node.host), lambda secret: _handed_over(site, secret)),
-        **payloads.of_router(env, site, host, name, lambda secret: _handed_over(site, secret)),
+        **_of_routes(env, site, host, name, node),
     )
     ports = (node.port, node.ws_port, *((node.mcp.port,) if node.mcp is not None else ()))
     yield from _program(env, host, "router", name, node, settings.to_env(), ports=ports, needs=_chain_needs(env, name))
+
+
+def _of_routes(env: Environment, site: Site, host: HostSite, name: str, node: RouterNode) -> dict[str, Any]:
+    """What it answers beside completions; the public name is that for agents, if it has one."""
+
+    def handed_over(secret: str) -> str:
+        return _handed_over(site, secret)
+
+    agents = for_agents(env, name, node, listens_on(env, name, node.host), handed_over)
+    return router_families(env, name, node, handed_over) | agents | payloads.of_router(env, site, host, name, handed_over)
 
 
 def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerNode) -> Iterator[Resource]:
@@ -131,8 +144,22 @@ def _miner(env: Environment, site: Site, host: HostSite, name: str, node: MinerN
 
 
 def _oracle(env: Environment, site: Site, host: HostSite, name: str, node: OracleNode) -> Iterator[Resource]:
-    settings = OracleSettings(**_on_chain(env, site, name, node), port=node.port, ack_timeout_s=node.ack_timeout_s)
+    tasks = env.network.tasks
+    pace: dict[str, Any] = {} if tasks is None else {"network_every_s": tasks.every_s, "network_step_s": tasks.step_s}
+    settings = OracleSettings(**_on_chain(env, site, name, node), port=node.port, ack_timeout_s=node.ack_timeout_s, **pace)
     yield from _program(env, host, "oracle", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
+
+
+def _pool_oracle(env: Environment, site: Site, host: HostSite, name: str, node: PoolOracleNode) -> Iterator[Resource]:
+    settings = PoolOracleSettings(
+        **_on_chain(env, site, name, node),
+        port=node.port,
+        every_s=node.every_s,
+        ping_age_max_s=node.ping_age_max_s,
+        level_min=node.level_min,
+        verified_only=node.verified_only,
+    )
+    yield from _program(env, host, "pool", name, node, settings.to_env(), ports=(node.port,), needs=_chain_needs(env, name))
 
 
 def _validator(env: Environment, site: Site, host: HostSite, name: str, node: ValidatorNode) -> Iterator[Resource]:
@@ -190,6 +217,7 @@ def _on_chain(env: Environment, site: Site, name: str, node: WalletNode) -> dict
         "address": site.public[node.wallet.secret],
         "private_key": _handed_over(site, node.wallet.secret),
         **_several_rpcs(env, node.host),
+        **network_tasks.of_node(env, site),
     }
 
 

@@ -104,6 +104,7 @@ class OrbitWorld:
         return {"number": hex(number), "timestamp": hex(int(at)), "hash": keccak_hex(f"{branch} {number}".encode())}
 
     def chain_id(self, endpoint: str) -> int:
+        """The id that an endpoint serves."""
         if endpoint in _WRONG_ID and self.has(_WRONG_ID[endpoint]):
             return 99
         return PARENT_ID if endpoint.startswith("parent") else CHILD_ID
@@ -111,6 +112,7 @@ class OrbitWorld:
     # --- state ---
 
     def code(self, endpoint: str, address: str) -> str:
+        """The code at an address, `0x` where there is none."""
         address = address.lower()
         if endpoint.startswith("parent"):
             missing = {ROLLUP: "contract-missing", TOKEN: "token-missing"}

@@ -179,6 +179,15 @@ def setThresholds(miners: uint256, cooldown: uint256, ping: uint256):
 
 
 @external
+@view
+def getThresholds() -> (uint256, uint256, uint256):
+    """
+    @notice Ours. As setThresholds takes them.
+    """
+    return self.thresholdMiner, self.minerCooldownPeriod, self.thresholdPing
+
+
+@external
 def request() -> uint256:
     """
     @notice The oracle opens the next task: a node that is alive is to create it.
