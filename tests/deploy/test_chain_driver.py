@@ -146,6 +146,14 @@ def test_what_is_seen(resource: Resource, answer: Any, expected: Observed) -> No
     assert seen(resource, answer) == expected
 
 
+def test_what_was_sent_over_a_bridge_is_waited_for_and_never_topped_up() -> None:
+    bridged = replace(WALLET, bridged=True)
+    node = FakeNode({"eth_getBalance": "0x64"})
+    assert [event for _, event, _ in made(node, bridged)] == ["begun", "done"] and "anvil_setBalance" not in node.heard
+    (_, (_, event, text)) = made(FakeNode({"eth_getBalance": "0x63"}), bridged)
+    assert event == "failed" and text.startswith("what was sent over the bridge for deployer") and "did not arrive within 30 s" in text
+
+
 @pytest.mark.parametrize("error", [ChainUnreachable("no answer"), RpcRefused("request was refused: batch too large")])
 def test_a_chain_that_answers_nothing_leaves_all_unseen(error: ChainError) -> None:
     found = asyncio.run(driver(FakeNode({"batch": error})).observe(desired(TOKEN, LINK, WALLET)))

@@ -67,10 +67,10 @@ def pair_file(folder: Path) -> Path:
         ("    rpc: parent-1\n", "    rpc: parent-1\n    head_age_max_s: 15\n"),
         ("  development: true", "  limits: {head_age_max_s: 15}\n  development: true"),
         ("age_max_s: 60}}", "age_max_s: 20}}"),
-        ("batch_poster: {age_max_s: 120}", "batch_poster: {age_max_s: 12}"),
+        ("batch_poster: {age_max_s: 120}", "batch_poster: {age_max_s: 17}"),  # an empty block comes every 10 s, and waits for one
         ("bridge: {delayed_max_s: 120}", "bridge: {delayed_max_s: 6}"),
         ("assertions: {created_max_s: 180, confirmed_max_s: 300}", "assertions: {created_max_s: 12, confirmed_max_s: 30}"),
-        ("role: batch-poster, host: here", "role: batch-poster, post_every_s: 1, idle_every_s: 3, host: here"),
+        ("role: batch-poster, host: here", "role: batch-poster, post_every_s: 1, idle_every_s: 1, host: here"),
         ("role: staker, host: here", "role: staker, assert_every_s: 2, host: here"),
     ):
         assert text.count(old) == 1, old

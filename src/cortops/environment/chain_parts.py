@@ -21,7 +21,10 @@ def _there(network: Network) -> str:
 
 
 def _to_compare(network: Network) -> str:
-    return "" if network.references or network.fallbacks else "network.references names no other RPC to compare with"
+    if not network.references and not network.fallbacks:
+        return "network.references names no other RPC to compare with"
+    asked_for = network.fallbacks or network.parent is not None or "limits" in network.model_fields_set
+    return "" if asked_for else "network.limits does not say when an RPC is too far behind the references"
 
 
 def _settles(network: Network) -> str:

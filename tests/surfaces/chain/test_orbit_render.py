@@ -16,6 +16,7 @@ from cortops.environment.declared import Environment
 from cortops.environment.load import load_file
 from cortops.environment.model import WalletNode
 from cortops.surfaces.chain import orbit_render
+from cortops.surfaces.chain.addresses import salt
 from cortops.surfaces.chain.orbit_addresses import declared_places, init_codes, parent_addresses, parent_url
 from cortops.surfaces.nodes.orbit import chain_id
 from cortops.words.resource import Contract, ContractState, File, Funded, Service
@@ -110,4 +111,4 @@ def test_addresses_of_others_are_taken_as_they_are() -> None:
     changed = public.network.model_copy(update={"parent": parent})
     env = replace(public, network=changed)
     assert parent_addresses(env, SITE)["rollup"] == places["rollup"]
-    assert parent_addresses(env, SITE)["bridge"] == create2.address(init_codes(ENV, SITE)["bridge"], orbit_render.salt(ENV))
+    assert parent_addresses(env, SITE)["bridge"] == create2.address(init_codes(ENV, SITE)["bridge"], salt(ENV))

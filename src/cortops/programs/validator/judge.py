@@ -11,7 +11,8 @@ one needs the judge's too, and an answer that has none beside it is the judge's 
 What nobody could judge, an empty prompt or a policy that contradicts itself, is NEEDS_SPEC for all.
 
 Scores are thousandths: of a VALID answer its closeness to the closest other VALID one (>= similarity_min), of an INVALID one to the closest
-centre (< similarity_min), of one to RETRY to the closest other answer; 0 for silence and for a single answer. Where the judge decides,
+centre (< similarity_min), of one to RETRY to the closest other answer; 0 for silence and for a single answer. An answer that is doubted or
+rejected for its numbers alone keeps the score it would have. Where the judge decides,
 its confidence counts: least of both for VALID, what is left of it for INVALID.
 Source: facts E for the names; rules and numbers are ours.
 """
