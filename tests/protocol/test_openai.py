@@ -201,6 +201,8 @@ def test_plain_events_are_not_parsed_one_by_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(rewriter, "_event", None)
     quoting = chunk(choices=[{"index": 0, "delta": {"content": 'a "id":"their" "model":"theirs" "usage":{ "error" \n\n'}}])
     assert parsed(rewriter.feed(sse(*[quoting] * 5))) == [{**quoting, "id": "c-1", "model": "m"}] * 5
+    whole = sse(*[quoting] * 5)
+    assert parsed(rewriter.feed(whole[:-9]) + rewriter.feed(whole[-9:])) == [{**quoting, "id": "c-1", "model": "m"}] * 5
 
 
 def test_an_event_of_two_lines_and_one_behind_another_are_parsed() -> None:

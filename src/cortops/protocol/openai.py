@@ -279,9 +279,12 @@ class StreamRewriter(MemberStream):
         self._known: tuple[bytes, bytes] | None = None  # how the member begins its events, how we do
 
     def feed(self, data: bytes) -> bytes:
-        if self._known is not None and not self._tail and not self.done:
-            return self._replace(data, *self._known) or super().feed(data)
+        if self._known is not None and not self._tail and not self.done and (out := self._replace(data, *self._known)):
+            return out  # most reads are whole events
         return super().feed(data)
+
+    def _block(self, block: bytes) -> bytes:
+        return (self._known is not None and self._replace(block, *self._known)) or super()._block(block)
 
     def _replace(self, block: bytes, theirs: bytes, ours: bytes) -> bytes:
         """Whole events with their beginnings replaced, b"" if that may not be enough."""

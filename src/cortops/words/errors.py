@@ -270,4 +270,4 @@ class StorageUnreachable(PayloadError):
     code = "payload_storage_unreachable"
 
 
-PAYLOAD_CODES = frozenset(kind.code for kind in (PayloadError, *PayloadError.__subclasses__()))
+PAYLOAD_CODES = frozenset({PayloadError.code, *(kind.code for kind in PayloadError.__subclasses__())})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-NODES = ("router", "miner", "oracle", "validator")
+NODES = ("router", "miner", "oracle", "validator", "pool-oracle")
 ORBIT = ("sequencer", "batch-poster", "staker")
 OURS = (*NODES, *ORBIT, "chain", "gateway", "portal")
 
@@ -157,9 +157,9 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         name="cortops_role_held",
-        facts=("oracle_role", "validator_role"),
+        facts=("oracle_role", "validator_role", "pool_role"),
         unit="0 or 1",
-        programs=("oracle", "validator"),
+        programs=("oracle", "validator", "pool-oracle"),
         meaning="1 when the node holds the role on chain that it needs",
     ),
     Measure(name="cortops_open_tasks", facts=("open_tasks",), unit="tasks", programs=("oracle",), meaning="tasks that have not ended"),
@@ -219,6 +219,66 @@ MEASURES: tuple[Measure, ...] = (
         unit="seconds since 1970",
         programs=("validator",),
         meaning="when this validator last recorded verdicts",
+    ),
+    Measure(
+        name="cortops_network_task",
+        facts=("network_task",),
+        unit="number",
+        programs=("oracle",),
+        meaning="number of the network's newest task",
+    ),
+    Measure(
+        name="cortops_network_tasks_ended_total",
+        kind="counter",
+        facts=("network_tasks_ended",),
+        unit="tasks",
+        programs=("oracle",),
+        meaning="tasks of the network that this oracle has ended",
+    ),
+    Measure(
+        name="cortops_network_steps_total",
+        kind="counter",
+        facts=("network_steps",),
+        unit="steps",
+        labels=("step",),
+        programs=("miner",),
+        meaning="steps of the network's tasks that this miner has taken",
+    ),
+    Measure(
+        name="cortops_network_tasks_reported_total",
+        kind="counter",
+        facts=("network_tasks_reported",),
+        unit="tasks",
+        programs=("validator",),
+        meaning="tasks of the network on which this validatorv1 has reported",
+    ),
+    Measure(
+        name="cortops_network_miners_passed",
+        facts=("last_passed",),
+        unit="miners",
+        programs=("validator",),
+        meaning="miners that passed in its newest report",
+    ),
+    Measure(
+        name="cortops_network_miners_failed",
+        facts=("last_failed",),
+        unit="miners",
+        programs=("validator",),
+        meaning="miners that failed in its newest report",
+    ),
+    Measure(
+        name="cortops_ephemeral_nodes",
+        facts=("ephemeral_nodes",),
+        unit="nodes",
+        programs=("pool-oracle",),
+        meaning="nodes that are free for any session",
+    ),
+    Measure(
+        name="cortops_last_round_timestamp_seconds",
+        facts=("last_round_at",),
+        unit="seconds since 1970",
+        programs=("pool-oracle",),
+        meaning="when the pool oracle last looked at all nodes",
     ),
     Measure(
         name="cortops_pool_queued",

@@ -20,15 +20,15 @@ from cortops.surfaces.site import Site
 from cortops.words.question import Events, Feed, Heads, Holdings, Http, Question, Rpc
 
 ARB_SYS, ARB_OWNER_PUBLIC, ARB_GAS_INFO, ARB_AGGREGATOR, ARB_RETRYABLE = (f"0x{at:040x}" for at in (0x64, 0x6B, 0x6C, 0x6D, 0x6E))
-BATCH = "0x7394f4a19a13c7b92b5bb71033245305946ef78452f7b4986ac1390b5df4ebd7"  # SequencerBatchDelivered
-CREATED = "0x901c3aee23cf4478825462caaab375c606ab83516060388344f0650340753630"  # AssertionCreated (BoLD)
-CONFIRMED = "0xfc42829b29c259a7370ab56c8f69fce23b5f351a9ce151da453281993ec0090c"  # AssertionConfirmed (BoLD)
-NODE_CREATED = "0x4f4caa9e67fb994e349dd35d1ad0ce23053d4323f83ce11dc817b5435031d096"  # older rollups
-NODE_CONFIRMED = "0x22ef0479a7ff660660d1c2fe35f1b632cf31675c2d9378db8cec95b00d8ffa3c"
-DELIVERED = "0x5e3c1311ea442664e8b1611bfabef659120ea7a0a2cfc0667700bebc69cbffe1"  # MessageDelivered
-LEFT = "0x3e7aafa77dbf186b7fd488006beff893744caa3c4f6f299e8a709fa2087374fc"  # L2ToL1Tx
-TICKET = "0x7c793cced5743dc5f531bbe2bfb5a9fa3f40adef29231e6ab165c08a29e3dd89"  # TicketCreated
-REDEEM = "0x5ccd009502509cf28762c67858994d85b163bb6e451f5e9df7c5e18c9c2e123e"  # RedeemScheduled
+BATCH = "0x7394f4a19a13c7b92b5bb71033245305946ef78452f7b4986ac1390b5df4ebd7"  # topic of SequencerBatchDelivered
+CREATED = "0x901c3aee23cf4478825462caaab375c606ab83516060388344f0650340753630"  # topic of AssertionCreated (BoLD)
+CONFIRMED = "0xfc42829b29c259a7370ab56c8f69fce23b5f351a9ce151da453281993ec0090c"  # topic of AssertionConfirmed (BoLD)
+NODE_CREATED = "0x4f4caa9e67fb994e349dd35d1ad0ce23053d4323f83ce11dc817b5435031d096"  # topic of NodeCreated, of older rollups
+NODE_CONFIRMED = "0x22ef0479a7ff660660d1c2fe35f1b632cf31675c2d9378db8cec95b00d8ffa3c"  # topic of NodeConfirmed, of older rollups
+DELIVERED = "0x5e3c1311ea442664e8b1611bfabef659120ea7a0a2cfc0667700bebc69cbffe1"  # topic of MessageDelivered
+LEFT = "0x3e7aafa77dbf186b7fd488006beff893744caa3c4f6f299e8a709fa2087374fc"  # topic of L2ToL1Tx
+TICKET = "0x7c793cced5743dc5f531bbe2bfb5a9fa3f40adef29231e6ab165c08a29e3dd89"  # topic of TicketCreated
+REDEEM = "0x5ccd009502509cf28762c67858994d85b163bb6e451f5e9df7c5e18c9c2e123e"  # topic of RedeemScheduled
 
 HEADS, PARENT_HEADS, FEED, EXPLORER, SEQUENCER = "heads:chain", "heads:parent", "feed:sequencer", "explorer:page", "sequencer:id"
 EVENTS, PARENT_EVENTS, GAS, POSTER_GAS = "events:chain", "events:parent", "gas:chain", "gas:posters"

@@ -23,9 +23,9 @@ VERSION_MAX_CHARS = 32
 # what a creation returns must not begin with 0xEF (EIP-3541).
 HASHES_CODE = "0x" + "602738038060276020396020016020" + "5b8181101560225780513f8152602001600f56" + "5b506000f3"
 _NONE, _EMPTY = "0x" + "0" * 64, keccak_hex(b"")  # no account; an account without code
-# EIP-1967
-IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"
-ADMIN_SLOT = "0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103"
+# EIP-1967: one less than keccak256 of their names
+IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"  # keccak256 - 1
+ADMIN_SLOT = "0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103"  # keccak256 - 1
 _OWNER, _VERSION, _COUNT, _MEMBER = "0x8da5cb5b", "0x54fd4d50", "0xca15c873", "0x9010d07c"
 ROLES: Mapping[str, Mapping[str, str]] = {  # beside the administrators
     "session-queue": {"oracle": ORACLE_ROLE},

@@ -93,7 +93,9 @@ def of_router(env: Environment, site: Site, host: HostSite, name: str, handed: H
     payloads, sessions = env.payloads, private_routers(env).get(name, ())
     if payloads is None or not sessions:
         return {}
-    lists = {(sid, None): frozenset(address.lower() for address in allowed_addresses(env, site, sid)) for sid in sessions}
+    lists: dict[tuple[int, int | None], frozenset[str]] = {
+        (sid, None): frozenset(address.lower() for address in allowed_addresses(env, site, sid)) for sid in sessions
+    }
     on_chain = payloads.allowlist == "contract"
     return {
         **_storage(env, host, payloads, handed),
