@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from cortops.console.view import TaskLine
+from cortops.contracts.explore import Block, Transaction
 from cortops.contracts.path import Step, TaskPath
 from cortops.environment.declared import Environment
 from cortops.environment.graph import depends_on, entities
@@ -113,6 +114,8 @@ class ScriptedView:
         self.endpoints: Mapping[str, str] = {"gateway": "https://gateway.localhost:8443", "console": "http://127.0.0.1:8500"}
         self.newest: tuple[TaskLine, ...] | CortopsError = ()
         self.paths: dict[tuple[int, int], TaskPath] = {}
+        self.names: Mapping[str, str] = {}
+        self.chain: dict[int, Block] | CortopsError = {}
         self.readers: set[asyncio.Event] = set()
         self._picture = shown
 
@@ -147,6 +150,22 @@ class ScriptedView:
 
     async def task(self, session: int, task: int) -> TaskPath | CortopsError:
         return self.paths.get((session, task)) or UnknownName(f"there is no task {session}/{task} on this chain")
+
+    async def blocks(self, upto: int | None) -> tuple[Block, ...] | CortopsError:
+        if isinstance(self.chain, CortopsError):
+            return self.chain
+        return tuple(block for number, block in sorted(self.chain.items(), reverse=True) if upto is None or number <= upto)
+
+    async def block(self, number: int) -> Block | CortopsError:
+        if isinstance(self.chain, CortopsError):
+            return self.chain
+        return self.chain.get(number) or UnknownName(f"there is no block {number}")
+
+    async def transaction(self, tx: str) -> Transaction | CortopsError:
+        if isinstance(self.chain, CortopsError):
+            return self.chain
+        found = (one for block in self.chain.values() for one in block.transactions if one.tx == tx)
+        return next(found, None) or UnknownName(f"there is no transaction {tx}")
 
 
 def path(session: int = 1, task: int = 7) -> TaskPath:

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from cortops.console.view import TaskLine
+from cortops.contracts import explore
+from cortops.contracts.artifact import load
+from cortops.contracts.explore import Block, Transaction
 from cortops.contracts.network import Network
 from cortops.contracts.path import TaskPath, read_path
 from cortops.contracts.records import STATUS_NAMES, TASKS_PAGE_MAX, Task
@@ -15,9 +18,11 @@ from cortops.environment.declared import Environment
 from cortops.monitor.picture import Picture
 from cortops.monitor.restarts import Restart
 from cortops.monitor.watch import Watch
+from cortops.surfaces.chain import network_tasks
 from cortops.surfaces.site import Site, node_names
 from cortops.words.errors import CortopsError
 
+BLOCKS_SHOWN = 25
 MEANT_BEFORE_S = 2.0  # the journal counts whole seconds, and a process starts within its step
 
 
@@ -30,6 +35,18 @@ class Watched:
     watch: Watch
     network: Network
     site: Site
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """As View.names."""
+        modules = {address: name for address, (name, _) in self._modules.items()}
+        return modules | node_names(self.environment, self.site)
+
+    @property
+    def _modules(self) -> explore.Modules:
+        own = {address.lower(): (artifact.name.replace("_", "-"), artifact) for address, artifact in self.network.contracts.items()}
+        tasks = network_tasks.addresses(self.environment, self.site)
+        return own | {address.lower(): (name, load(network_tasks.ARTIFACT_OF[name])) for name, address in tasks.items()}
 
     def picture(self) -> Picture | None:
         """As View.picture."""
@@ -66,6 +83,27 @@ class Watched:
             return error
         names = node_names(self.environment, self.site)
         return replace(path, steps=tuple(replace(step, by=names.get(step.by.lower(), step.by)) for step in path.steps))
+
+    async def blocks(self, upto: int | None) -> tuple[Block, ...] | CortopsError:
+        """As View.blocks."""
+        try:
+            return await explore.newest(self.network.rpc, BLOCKS_SHOWN, upto=upto)
+        except CortopsError as error:
+            return error
+
+    async def block(self, number: int) -> Block | CortopsError:
+        """As View.block."""
+        try:
+            return await explore.block(self.network.rpc, number, self._modules)
+        except CortopsError as error:
+            return error
+
+    async def transaction(self, tx: str) -> Transaction | CortopsError:
+        """As View.transaction."""
+        try:
+            return await explore.transaction(self.network.rpc, tx, self._modules)
+        except CortopsError as error:
+            return error
 
 
 def _state(task: Task) -> str:

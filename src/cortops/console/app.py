@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cortops.console.board import STREAMS_MAX, Board
+from cortops.console.explorer import Explorer
 from cortops.console.guard import Guard, refusal
 from cortops.console.metrics import CONTENT_TYPE, metrics_text, registry_of
 from cortops.console.pages import HERE, Pages
@@ -35,6 +36,7 @@ def console(view: View, clock: Clock, nodes: Callable[[], Mapping[str, object]] 
     """
     board = Board(view, clock)
     handlers = _Handlers(board)
+    explorer = Explorer(board, handlers.pages, handlers.error)
     hostnames = [hostname for hostname, route in view.environment.proxy.items() if route.to == CONSOLE]
     app = Starlette(
         routes=[
@@ -46,6 +48,7 @@ def console(view: View, clock: Clock, nodes: Callable[[], Mapping[str, object]] 
             Route("/metrics", handlers.metrics),
             Route("/entities/{kind}/{name:path}", handlers.entity),
             Route("/tasks/{session}/{task}", handlers.task),
+            *explorer.routes(),
             Route("/static/{name}", handlers.static),
         ],
         middleware=[Middleware(Guard, hostnames=hostnames)],
@@ -59,25 +62,25 @@ class _Handlers:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._static = Static(HERE / "static", "/static")
-        self._pages = Pages(board, self._static)
+        self.pages = Pages(board, self._static)
         self._registry = registry_of(board)
 
     async def overview(self, _request: Request) -> Response:
-        return HTMLResponse(self._pages.overview(await self._board.tasks()))
+        return HTMLResponse(self.pages.overview(await self._board.tasks()))
 
     async def entity(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
-        page = self._pages.entity(Entity(kind, name))
-        return HTMLResponse(page) if page is not None else self._error(404, UnknownName(f"there is no {kind}/{name} in this environment"))
+        page = self.pages.entity(Entity(kind, name))
+        return HTMLResponse(page) if page is not None else self.error(404, UnknownName(f"there is no {kind}/{name} in this environment"))
 
     async def task(self, request: Request) -> Response:
         numbers = [request.path_params["session"], request.path_params["task"]]
         if not all(number.isascii() and number.isdigit() and len(number) <= TASK_DIGITS_MAX for number in numbers):
-            return self._error(404, UnknownName("a task is named SESSION/TASK, two numbers"))
+            return self.error(404, UnknownName("a task is named SESSION/TASK, two numbers"))
         found = await self._board.view.task(*(int(number) for number in numbers))
         if isinstance(found, CortopsError):
-            return self._error(404 if isinstance(found, UnknownName) else 502, found)
-        return HTMLResponse(self._pages.task(found))
+            return self.error(404 if isinstance(found, UnknownName) else 502, found)
+        return HTMLResponse(self.pages.task(found))
 
     async def events(self, request: Request) -> Response | EventStream:
         if request.method == "HEAD":
@@ -99,15 +102,16 @@ class _Handlers:
     async def static(self, request: Request) -> Response:
         found = self._static.files.get(request.path_params["name"])
         if found is None:
-            return self._error(404, UnknownName("there is no such file"))
+            return self.error(404, UnknownName("there is no such file"))
         return Response(found[1], headers={"content-type": found[0], "cache-control": "public, max-age=31536000, immutable"})
 
     async def failed(self, _request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return self._error(status, UnknownName("there is no such page", next="Begin at the first page."))
+        return self.error(status, UnknownName("there is no such page", next="Begin at the first page."))
 
-    def _error(self, status: int, error: CortopsError) -> Response:
-        return HTMLResponse(self._pages.error(error), status_code=status)
+    def error(self, status: int, error: CortopsError) -> Response:
+        """What went wrong, as a page."""
+        return HTMLResponse(self.pages.error(error), status_code=status)
 
 
 def _json(status: int, value: object) -> Response:

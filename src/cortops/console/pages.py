@@ -10,6 +10,7 @@ from cortops.console.flow import href_of
 from cortops.console.layout import tall, wide
 from cortops.console.view import TaskLine
 from cortops.console.wording import MARKS, NEVER, age, utc
+from cortops.contracts.explore import Block, Transaction
 from cortops.contracts.path import TaskPath
 from cortops.environment.graph import declared_at
 from cortops.protocol.site import Static, templates
@@ -30,7 +31,14 @@ class Pages:
         self._board = board
         self._templates = templates(HERE / "templates")
         self._templates.globals |= {"static": static.href, "stale_rounds": STALE_AFTER_ROUNDS, "rows_max": ROWS_MAX}
-        self._templates.filters |= {"mark": MARKS.__getitem__, "utc": utc, "age": age, "href": href_of, "brief": brief}
+        self._templates.filters |= {
+            "mark": MARKS.__getitem__,
+            "utc": utc,
+            "age": age,
+            "href": href_of,
+            "brief": brief,
+            "known": self._named,
+        }
 
     def overview(self, tasks: tuple[TaskLine, ...] | CortopsError) -> str:
         """The first page."""
@@ -66,6 +74,27 @@ class Pages:
         now = self._board.now()
         nodes = {row.seen.entity.name: row.seen.entity for row in now.overview.nodes}
         return self._filled("task.html", now, path=path, nodes=nodes)
+
+    def chain(self, blocks: tuple[Block, ...]) -> str:
+        """The newest blocks, or those before one."""
+        older = blocks[-1].number - 1 if blocks and blocks[-1].number else None
+        return self._filled("chain.html", self._board.now(), blocks=blocks, older=older, **self._elsewhere())
+
+    def block(self, block: Block) -> str:
+        """One block."""
+        return self._filled("block.html", self._board.now(), block=block, **self._elsewhere())
+
+    def transaction(self, one: Transaction) -> str:
+        """One transaction."""
+        return self._filled("transaction.html", self._board.now(), one=one, **self._elsewhere())
+
+    def _elsewhere(self) -> dict[str, object]:
+        network = self._board.view.environment.network
+        return {"chain_id": network.chain_id, "explorer": (network.explorer or "").rstrip("/")}
+
+    def _named(self, value: str) -> str:
+        """An address by the name of who has it, another long hexadecimal word by its beginning."""
+        return self._board.view.names.get(value.lower()) or (brief(value) if value.startswith("0x") else value)
 
     def error(self, error: CortopsError) -> str:
         """What went wrong, why, and what to do next."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from cortops.contracts.explore import Block, Transaction
 from cortops.contracts.path import TaskPath
 from cortops.environment.declared import Environment
 from cortops.monitor.picture import Picture
@@ -25,7 +26,7 @@ class TaskLine:
 
 
 class View(Protocol):
-    """Everything that the console shows. Only `tasks` and `task` may ask the world; what goes wrong there is returned, not raised."""
+    """Everything that the console shows. Only what is awaited may ask the world; what goes wrong there is returned, not raised."""
 
     @property
     def environment(self) -> Environment:
@@ -34,6 +35,10 @@ class View(Protocol):
     @property
     def endpoints(self) -> Mapping[str, str]:
         """Name -> URL, as `status --json` has them."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Address in small letters -> the node or module that has it."""
 
     def picture(self) -> Picture | None:
         """The latest, None before the first round of questions has ended."""
@@ -49,3 +54,12 @@ class View(Protocol):
 
     async def task(self, session: int, task: int) -> TaskPath | CortopsError:
         """The path of one task; UnknownName when there is none. A step's `by` may be a node's name instead of its address."""
+
+    async def blocks(self, upto: int | None) -> tuple[Block, ...] | CortopsError:
+        """One page of blocks up to this one, the head by default; newest first."""
+
+    async def block(self, number: int) -> Block | CortopsError:
+        """One block with its transactions; UnknownName when there is none."""
+
+    async def transaction(self, tx: str) -> Transaction | CortopsError:
+        """One transaction with its events; UnknownName when the node does not know it."""
