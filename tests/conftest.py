@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "CORTOPS_TEST_RUN"
+RECURSION_LIMIT = sys.getrecursionlimit()
 GRACE_S = 10.0  # a program may take that long to stop gracefully
 
 
@@ -32,6 +34,12 @@ def pytest_sessionstart() -> None:
     """A shell makes what it starts in its background deaf to Ctrl-C; the programs of the tests would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup() -> None:
+    """py_ecc, which comes with eth_account and x402's EVM part, raises the limit of the process: nested JSON would overflow the stack."""
+    if sys.getrecursionlimit() != RECURSION_LIMIT:
+        sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 # Folders and files whose tests share what they bring up, which two cores bear once only: hosts, and an environment.

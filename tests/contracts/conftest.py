@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,15 +124,10 @@ class ScriptedRpc:
 
 @pytest.fixture(scope="session", autouse=True)
 def slow_libraries() -> None:
-    """Loaded here, so that no single test looks slow for it.
-
-    py_ecc, which comes with eth_account, raises the recursion limit of the process: tests of nested JSON would overflow the stack.
-    """
-    limit = sys.getrecursionlimit()
+    """Loaded here, so that no single test looks slow for it."""
     import eth_abi
     import eth_account
 
-    sys.setrecursionlimit(limit)
     assert eth_abi and eth_account and load_signing()
 
 

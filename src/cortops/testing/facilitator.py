@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -199,9 +200,11 @@ class Facilitator:
 
 def signer_of(transfer: Transfer, chain_id: int, asset: str, names: Mapping[str, str]) -> str:
     """Whose signature it is, in lower case; "" when it is none."""
+    limit = sys.getrecursionlimit()
     from eth_account import Account
     from eth_account.messages import encode_typed_data
 
+    sys.setrecursionlimit(limit)  # py_ecc, which comes with it, raises it: nested JSON of a stranger would overflow the stack
     domain = {"name": names["name"], "version": names["version"], "chainId": chain_id, "verifyingContract": asset}
     message = {
         "from": transfer.payer,
