@@ -107,3 +107,16 @@ def test_an_ended_connection_is_tried_once_more_for_eth_calls_only() -> None:
         with pytest.raises(ChainUnreachable, match="it fell silent"):
             asyncio.run(rpc.call(method))
         assert len(http.bodies) == 1
+
+
+def test_a_node_that_a_block_overtook_is_asked_once_more() -> None:
+    """anvil without old state refuses `latest` when the next block comes between its two looks."""
+    overtaken = {"id": 0, "error": {"code": -32602, "message": "BlockOutOfRangeError: block height is 41 but requested was 40"}}
+    answers = [overtaken, {"id": 0, "result": "0x1"}]
+    rpc, http = client(lambda _body: answers.pop(0))
+    assert asyncio.run(rpc.call("eth_call", {}, "latest")) == "0x1"
+    assert len(http.bodies) == 2
+    rpc, http = client(lambda _body: overtaken)
+    with pytest.raises(RpcRefused):
+        asyncio.run(rpc.call("eth_call", {}, "0x1"))
+    assert len(http.bodies) == 2, "once more, not for ever"

@@ -31,7 +31,7 @@ def test_commands_are_found_as_they_were_printed() -> None:
     known = curls(_declared(EXAMPLE), "~/ca.pem", "ck_local_0")
     blocks = ["\n".join(("", f"  # {curl.hostname}: {curl.shows}", *(f"  {line}" for line in curl.lines(80)))) for curl in known]
     found = printed_commands("\n".join(("local is up after 3.0 s.", "Try it:", *blocks, "")) + "\n")
-    assert list(found) == [curl.hostname for curl in known] and len(found) == 4
+    assert list(found) == [curl.hostname for curl in known] and len(found) == 5
     assert [command.replace("\\\n", " ").split() for command in found.values()] == [curl.text.split() for curl in known]
     assert printed_commands("A key of your own: cortops keys issue --name me\n") == {}
 

@@ -15,6 +15,8 @@ from cortops.words.question import Silence
 BATCH_CALLS_MAX = 100  # in one request; longer batches are sent as several
 BODY_MAX_MIB = 64  # a page of logs with 32 KiB texts is large
 
+OVERTAKEN = "BlockOutOfRange"  # anvil, which keeps no old state, when a block comes between its two looks at `latest`
+
 RpcCall = tuple[str, Sequence[object]]  # method, params
 
 
@@ -80,7 +82,10 @@ class RpcClient:
                 raise ChainUnreachable(
                     f"no answer from the chain at {self.url}: {error.what}", where=self.url, why=error.silence
                 ) from error
-            return _results(reply.status, reply.body, self.url, calls)
+            results = _results(reply.status, reply.body, self.url, calls)
+            if attempt < attempts and any(isinstance(one, RpcRefused) and OVERTAKEN in one.message for one in results):
+                continue
+            return results
         raise AssertionError("the loop returns or raises")
 
 
