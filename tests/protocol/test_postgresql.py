@@ -102,7 +102,7 @@ def test_the_address_may_stand_in_a_file(postgresql: Postgresql, tmp_path: Path)
     with pytest.raises(StoreUnavailable) as caught:
         open_database(file, SCHEMA)
     assert PASSWORD not in everything_said(caught.value)
-    with pytest.raises(StoreUnavailable, match="there is no .*none.url, which holds"):
+    with pytest.raises(StoreUnavailable, match=r"there is no .*none\.url, which holds"):
         open_database(tmp_path / "none.url", SCHEMA)
 
 
