@@ -44,6 +44,6 @@ def test_tasks_of_the_network_move_levels_and_fill_the_pool(tmp_path_factory: py
         assert _health(up, "regulator-1")["last_passed"] == 3, "one seed, one text"
         steps = [_health(up, name)["network_steps"] for name in ("miner-1", "miner-2", "miner-3")]
         assert all(one["commit"] >= TASKS_WANTED for one in steps), steps
-        states = {entity["entity"]: entity["state"] for entity in up.until_well()["entities"]}
+        states = {entity["entity"]: entity["state"] for entity in up.place.until_well()["entities"]}
         assert {states[f"contract/{name}"] for name in ("cognitive", "cognitive-level")} == {"ok"}
         assert states["pool-oracle/pool-1"] == states["validator/regulator-1"] == "ok"
