@@ -31,7 +31,7 @@ ROUNDS = 4
 ROWS_OF_A_PROGRAM: tuple[tuple[str, set[str], set[str]], ...] = (
     ("poster-silent", {"batch-poster/poster-1", "chain/batch-poster"}, {"chain/assertions"}),  # nothing new to assert
     ("assertions-stopped", {"staker/staker-1", "chain/assertions"}, set()),
-    ("delayed-stuck", {"sequencer/sequencer-1", "chain/feed", "chain/delayed-inbox"}, set()),
+    ("delayed-stuck", {"sequencer/sequencer-1", "chain/feed", "chain/delayed-inbox"}, {"chain/assertions"}),  # as above
 )
 VICTIMS = (("sequencer-1", False), ("chain-1", False), ("chain-1", True), ("parent-1", False), ("parent-1", True))
 

@@ -17,7 +17,7 @@ from cortops.words.resource import Contract, ContractState, Funded, Resource
 
 _TOP_UP_FACTOR = 100  # a development wallet is filled far above its minimum, so that it is not topped up at every apply
 CONFIRM_TIMEOUT_S = 30.0
-BRIDGE_TIMEOUT_S, BRIDGE_POLL_S = 30.0, 0.1
+BRIDGE_TIMEOUT_S, BRIDGE_POLL_S = 120.0, 0.1  # a deposit waits for the parent's next snapshot, which a busy machine takes rarely
 
 
 @dataclass(frozen=True, slots=True)
