@@ -151,7 +151,7 @@ def test_what_was_sent_over_a_bridge_is_waited_for_and_never_topped_up() -> None
     node = FakeNode({"eth_getBalance": "0x64"})
     assert [event for _, event, _ in made(node, bridged)] == ["begun", "done"] and "anvil_setBalance" not in node.heard
     (_, (_, event, text)) = made(FakeNode({"eth_getBalance": "0x63"}), bridged)
-    assert event == "failed" and text.startswith("what was sent over the bridge for deployer") and "did not arrive within 30 s" in text
+    assert event == "failed" and text.startswith("what was sent over the bridge for deployer") and "did not arrive within 120 s" in text
 
 
 @pytest.mark.parametrize("error", [ChainUnreachable("no answer"), RpcRefused("request was refused: batch too large")])
